@@ -1,0 +1,125 @@
+/**
+ * The shapes that the rest of the code sees of the Kubernetes API: raw JSON objects, one descriptor a kind, a small
+ * client, and stores that a reflector keeps in step with the server. `client.ts` and `reflector.ts` implement them.
+ */
+
+export interface ObjectMeta {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  generation?: number;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ownerReferences?: OwnerReference[];
+}
+
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+
+/** Any API object, as JSON. Fields beyond these are narrowed where they are read. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec?: unknown;
+  status?: unknown;
+  data?: Record<string, string>;
+}
+
+/** What the client must know of a kind to make its URL. `kinds.ts` holds one constant for each kind that we use. */
+export interface Kind {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+}
+
+export interface ListOptions {
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+export interface ApplyOptions {
+  readonly fieldManager: string;
+  readonly force?: boolean;
+  /** Ask the server what it would store, and store nothing. */
+  readonly dryRun?: boolean;
+  /** `status` applies to the status subresource. */
+  readonly subresource?: 'status';
+}
+
+/** Raw JSON in, raw JSON out. Every method throws a KubernetesError on an answer of 400 or more, unless it says otherwise. */
+export interface KubernetesClient {
+  /** Undefined when the object does not exist (404). */
+  get<T extends KubeObject>(kind: Kind, name: string, namespace?: string): Promise<T | undefined>;
+  /** All pages. */
+  list<T extends KubeObject>(kind: Kind, options?: ListOptions): Promise<{ items: T[]; resourceVersion: string }>;
+  create<T extends KubeObject>(kind: Kind, object: T, options?: { fieldManager?: string; dryRun?: boolean }): Promise<T>;
+  /** PUT: `metadata.resourceVersion`, when set, is the optimistic lock. */
+  replace<T extends KubeObject>(kind: Kind, object: T): Promise<T>;
+  /** Server-side apply. */
+  apply<T extends KubeObject>(kind: Kind, object: T, options: ApplyOptions): Promise<T>;
+  /** False when there was nothing to delete. `propagation` defaults to Background. */
+  delete(kind: Kind, name: string, namespace?: string, options?: { uid?: string; propagation?: 'Background' | 'Foreground' | 'Orphan' }): Promise<boolean>;
+  /** Anything else, e.g. `POST /api/v1/namespaces/x/serviceaccounts/y/token` or `GET /openid/v1/jwks`. */
+  request<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown, headers?: Record<string, string>): Promise<T>;
+}
+
+/** An answer of 400 or more (or none at all: `status` 0). */
+export interface KubernetesErrorShape {
+  readonly status: number;
+  /** The server's `reason`, e.g. `AlreadyExists`, `Conflict`, `Forbidden`. */
+  readonly reason: string;
+  /** Seconds, from Retry-After. */
+  readonly retryAfter: number | undefined;
+}
+
+/** `<namespace>/<name>`, or `<name>` for cluster-scoped objects. */
+export type ObjectKey = string;
+
+export type StoreChange<T> =
+  | { readonly type: 'added'; readonly key: ObjectKey; readonly object: T }
+  | { readonly type: 'updated'; readonly key: ObjectKey; readonly object: T; readonly previous: T }
+  | { readonly type: 'deleted'; readonly key: ObjectKey; readonly previous: T };
+
+/** A read-only, in-memory copy of one kind. */
+export interface Store<T> {
+  readonly size: number;
+  get(key: ObjectKey): T | undefined;
+  values(): IterableIterator<T>;
+  /** Called after the store changed. Returns a function that unsubscribes. */
+  subscribe(listener: (change: StoreChange<T>) => void): () => void;
+}
+
+export interface ReflectorOptions<T> {
+  readonly client: KubernetesClient;
+  readonly kind: Kind;
+  readonly list?: ListOptions;
+  /** What is kept of each object; undefined keeps nothing of it. managedFields are gone before it is called. */
+  readonly transform: (object: KubeObject) => T | undefined;
+  /** Connect, reconnect, relist, error…: for logs and metrics. */
+  readonly onTransition?: (transition: { readonly name: string; readonly kind: string; readonly detail: string }) => void;
+}
+
+/** Keeps a store in step with the server until stopped: list, watch with bookmarks, 410 → relist, jittered backoff. */
+export interface Reflector<T> {
+  readonly store: Store<T>;
+  /** Resolves after the first complete list. */
+  readonly synced: Promise<void>;
+  /** True once the first list is in the store. */
+  readonly isSynced: boolean;
+  start(): void;
+  stop(): void;
+}
