@@ -1,0 +1,20 @@
+// Holds one TCP connection to HOST:PORT, says a word on it every 200 ms, and reports each second how it fares.
+import { connect } from 'node:net';
+
+const [host, port] = process.argv.slice(2);
+const state = { hold: 'opening', bytes: 0, echoes: 0, sent: 0 };
+const socket = connect({ host, port: Number(port) }, () => {
+  state.hold = 'open';
+  setInterval(() => {
+    socket.write(`word ${state.sent}\n`);
+    state.sent += 1;
+  }, 200);
+});
+socket.on('data', (chunk) => {
+  state.bytes += chunk.length;
+  state.echoes += chunk.toString().split('echo word').length - 1;
+});
+socket.on('error', (error) => (state.error = String(error)));
+socket.on('close', () => (state.hold = 'closed'));
+setInterval(() => console.log(JSON.stringify(state)), 500);
+process.on('SIGTERM', () => process.exit(0));
