@@ -66,15 +66,29 @@ export interface KubernetesClient {
   get<T extends KubeObject>(kind: Kind, name: string, namespace?: string): Promise<T | undefined>;
   /** All pages. */
   list<T extends KubeObject>(kind: Kind, options?: ListOptions): Promise<{ items: T[]; resourceVersion: string }>;
-  create<T extends KubeObject>(kind: Kind, object: T, options?: { fieldManager?: string; dryRun?: boolean }): Promise<T>;
+  create<T extends KubeObject>(
+    kind: Kind,
+    object: T,
+    options?: { fieldManager?: string; dryRun?: boolean },
+  ): Promise<T>;
   /** PUT: `metadata.resourceVersion`, when set, is the optimistic lock. */
   replace<T extends KubeObject>(kind: Kind, object: T): Promise<T>;
   /** Server-side apply. */
   apply<T extends KubeObject>(kind: Kind, object: T, options: ApplyOptions): Promise<T>;
   /** False when there was nothing to delete. `propagation` defaults to Background. */
-  delete(kind: Kind, name: string, namespace?: string, options?: { uid?: string; propagation?: 'Background' | 'Foreground' | 'Orphan' }): Promise<boolean>;
+  delete(
+    kind: Kind,
+    name: string,
+    namespace?: string,
+    options?: { uid?: string; propagation?: 'Background' | 'Foreground' | 'Orphan' },
+  ): Promise<boolean>;
   /** Anything else, e.g. `POST /api/v1/namespaces/x/serviceaccounts/y/token` or `GET /openid/v1/jwks`. */
-  request<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown, headers?: Record<string, string>): Promise<T>;
+  request<T>(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<T>;
 }
 
 /** An answer of 400 or more (or none at all: `status` 0). */
@@ -110,7 +124,11 @@ export interface ReflectorOptions<T> {
   /** What is kept of each object; undefined keeps nothing of it. managedFields are gone before it is called. */
   readonly transform: (object: KubeObject) => T | undefined;
   /** Connect, reconnect, relist, error…: for logs and metrics. */
-  readonly onTransition?: (transition: { readonly name: string; readonly kind: string; readonly detail: string }) => void;
+  readonly onTransition?: (transition: {
+    readonly name: string;
+    readonly kind: string;
+    readonly detail: string;
+  }) => void;
 }
 
 /** Keeps a store in step with the server until stopped: list, watch with bookmarks, 410 → relist, jittered backoff. */
