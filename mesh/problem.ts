@@ -18,3 +18,20 @@ export interface Problem {
   /** One sentence: what to do. */
   readonly remedy: string;
 }
+
+/** The reference of an object that has a namespace. */
+export function refOf(kind: string, object: { readonly namespace: string; readonly name: string }): ObjectRef {
+  return { kind, namespace: object.namespace, name: object.name };
+}
+
+/** A total order, so that the list of problems never depends on the order of the input. */
+export function compareProblems(a: Problem, b: Problem): number {
+  const left = sortKey(a);
+  const right = sortKey(b);
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
+}
+
+function sortKey({ object, field, key, message }: Problem): string {
+  return [object.kind, object.namespace, object.name, field, key, message].join('\u0000');
+}

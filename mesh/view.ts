@@ -40,7 +40,10 @@ export interface OutboundView {
   readonly httpPorts: readonly OutboundHttpPort[];
   /** Sorted by name. One filter chain each. */
   readonly tcpServices: readonly OutboundTcpService[];
-  /** TCP addresses of the mesh that this identity may not call: they go to a chain that closes. */
+  /**
+   * TCP addresses of the mesh that go to a chain that closes: services that this identity may not call, that nothing
+   * stands behind at the moment, or whose port has a protocol that the mesh does not know. Sorted by port.
+   */
   readonly deniedTcp: readonly PortAddresses[];
   /** What becomes of a destination that is not the mesh's. */
   readonly unknownDestinations: 'passthrough' | 'close';
@@ -68,7 +71,7 @@ export interface OutboundRoutes {
 
 export interface OutboundVirtualHost {
   readonly key: string;
-  /** `<namespace>/<service>`, unique in its routes. */
+  /** `<namespace>/<service>`, unique in its routes; `<namespace>/<service>#pods` for the pod names of a split headless service. */
   readonly name: string;
   /** Host names and addresses, each with and without the port. */
   readonly domains: readonly string[];
@@ -93,14 +96,15 @@ export interface WeightedBackend {
 
 export interface OutboundTcpService extends PortAddresses {
   readonly key: string;
-  /** `<namespace>/<service>:<port>`; for one pod of a StatefulSet `<namespace>/<pod>.<service>:<port>`. */
+  /** `<namespace>/<service>:<port>`. */
   readonly name: string;
+  /** Never empty. */
   readonly backends: readonly WeightedBackend[];
 }
 
 export interface UpstreamCluster {
   readonly key: string;
-  /** `<namespace>/<service>|<service port>|<hash of accounts>`; also its EDS name. */
+  /** `<namespace>/<service>|<service port>|<hash of accounts and discovery>`; also its EDS name. */
   readonly name: string;
   readonly namespace: string;
   readonly service: string;
@@ -112,7 +116,7 @@ export interface UpstreamCluster {
   readonly protocol: MeshProtocol;
   /** Server name that selects the inbound chain. */
   readonly sni: string;
-  /** Accounts that may answer: the SAN check. Sorted. */
+  /** Accounts that may answer: the SAN check. Sorted, never empty: without an account there is no cluster. */
   readonly accounts: readonly AccountKey[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
@@ -169,6 +173,11 @@ export interface InboundRoutes {
 export interface InboundRoute {
   readonly match: HttpMatch;
   readonly allowed: Peers;
+  /**
+   * Other routes of the same list that may match the same request and let further peers through: since the first match
+   * wins, this route must honour them too, each only where its own match holds. Absent when no other route can overlap.
+   */
+  readonly alsoAllowed?: readonly { readonly match: HttpMatch; readonly allowed: Peers }[];
   /** What a peer that is not allowed is told. */
   readonly denial: Denial;
 }

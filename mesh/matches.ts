@@ -1,0 +1,110 @@
+/** HTTP conditions: checked against RE2, compared, ordered and merged. */
+import { RE2JS } from 're2js';
+import type { HttpRouteGroupObject, HttpRouteMatchObject } from './objects.ts';
+import { compareText, sortedSet } from './order.ts';
+import { type Problem, refOf } from './problem.ts';
+import type { HttpMatch } from './view.ts';
+
+/** What matches every request. */
+export const ANY_REQUEST: HttpMatch = { pathRegex: '.*', methods: [], headers: [] };
+
+export function matchKey(match: HttpMatch): string {
+  return JSON.stringify([match.pathRegex, match.methods, match.headers.map(({ name, regex }) => [name, regex])]);
+}
+
+/** Undefined, with a problem, when RE2 refuses one of its expressions: Envoy would refuse the whole configuration. */
+export function buildMatch(
+  group: HttpRouteGroupObject,
+  index: number,
+  object: HttpRouteMatchObject,
+  problems: Problem[],
+): HttpMatch | undefined {
+  const field = `spec.matches[${index}]`;
+  const headers = Object.entries(object.headers)
+    .map(([name, regex]) => ({ name: name.toLowerCase(), regex }))
+    .sort((a, b) => compareText(a.name, b.name));
+  const expressions = [
+    { field: `${field}.pathRegex`, regex: object.pathRegex },
+    ...headers.map(({ name, regex }) => ({ field: `${field}.headers.${name}`, regex })),
+  ];
+  let valid = true;
+  for (const expression of expressions) {
+    const reason = regexError(expression.regex);
+    if (reason === undefined) continue;
+    valid = false;
+    problems.push({
+      key: 'regex-invalid',
+      object: refOf('HTTPRouteGroup', group),
+      field: expression.field,
+      message: `"${expression.regex}" is not a regular expression that RE2 accepts (${reason}): match "${object.name}" allows nothing.`,
+      remedy: 'Correct the expression; RE2 has no look-around and no back-references.',
+    });
+  }
+  if (!valid) return undefined;
+  const methods = object.methods.includes('*') ? [] : sortedSet(object.methods);
+  return { pathRegex: object.pathRegex, methods, headers };
+}
+
+/** Why RE2 refuses an expression; undefined when it accepts it. */
+export function regexError(regex: string): string | undefined {
+  try {
+    RE2JS.compile(regex);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Full match, as Envoy does it. The expression must be valid. */
+export function regexMatches(regex: string, text: string): boolean {
+  return RE2JS.compile(regex).matches(text);
+}
+
+const META = /[\\^$.*+?()[\]{}|]/;
+
+function isLiteral(regex: string): boolean {
+  return !META.test(regex);
+}
+
+/** Most specific first: literal paths, then long expressions, then `.*`; named methods before any; more headers first. */
+export function compareSpecificity(a: HttpMatch, b: HttpMatch): number {
+  return (
+    Number(isLiteral(b.pathRegex)) - Number(isLiteral(a.pathRegex)) ||
+    Number(a.pathRegex === '.*') - Number(b.pathRegex === '.*') ||
+    b.pathRegex.length - a.pathRegex.length ||
+    Number(a.methods.length === 0) - Number(b.methods.length === 0) ||
+    b.headers.length - a.headers.length ||
+    compareText(matchKey(a), matchKey(b))
+  );
+}
+
+/** True when every request that `narrow` matches is certainly matched by `wide` too; false when that is not known. */
+export function covers(wide: HttpMatch, narrow: HttpMatch): boolean {
+  return (
+    coversPath(wide.pathRegex, narrow.pathRegex) &&
+    (wide.methods.length === 0 ||
+      (narrow.methods.length > 0 && narrow.methods.every((method) => wide.methods.includes(method)))) &&
+    wide.headers.every(({ name, regex }) =>
+      narrow.headers.some((header) => header.name === name && coversPath(regex, header.regex)),
+    )
+  );
+}
+
+function coversPath(wide: string, narrow: string): boolean {
+  return wide === '.*' || wide === narrow || (isLiteral(narrow) && regexMatches(wide, narrow));
+}
+
+/** True when no request can match both: different methods, or literals that differ. */
+export function disjoint(a: HttpMatch, b: HttpMatch): boolean {
+  if (a.methods.length > 0 && b.methods.length > 0 && !a.methods.some((method) => b.methods.includes(method)))
+    return true;
+  if (disjointPaths(a.pathRegex, b.pathRegex)) return true;
+  return a.headers.some(({ name, regex }) =>
+    b.headers.some((header) => header.name === name && disjointPaths(regex, header.regex)),
+  );
+}
+
+function disjointPaths(a: string, b: string): boolean {
+  if (isLiteral(a)) return !regexMatches(b, a);
+  return isLiteral(b) && !regexMatches(a, b);
+}

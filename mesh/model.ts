@@ -1,0 +1,112 @@
+/** The mesh as one revision of the cluster's objects describes it, in neutral terms. Data only; `compile` makes it. */
+import type { AccountKey } from './identity.ts';
+import type { PartTable } from './intern.ts';
+import type { MeshSettings, PodObject, ServiceObject } from './objects.ts';
+import type { EndpointAssignment, HttpMatch, InboundView, MeshEndpoint, MeshProtocol, OutboundView } from './view.ts';
+
+/** `<namespace>/<name>` of a service or a pod. */
+export type NameKey = string;
+
+export interface MeshModel {
+  readonly settings: MeshSettings;
+  /** The mesh's own services, in the order of their keys. */
+  readonly services: ReadonlyMap<NameKey, MeshService>;
+  /** All pods of monitored namespaces. */
+  readonly pods: ReadonlyMap<NameKey, PodObject>;
+  /** Zone of each node, where it has one. */
+  readonly zones: ReadonlyMap<string, string>;
+  readonly access: Access;
+  /** By apex service. */
+  readonly splits: ReadonlyMap<NameKey, Split>;
+  /** Apexes by backend service, sorted: a backend answers to their names too. */
+  readonly apexesOf: ReadonlyMap<NameKey, readonly NameKey[]>;
+  /** Services of each pod: by selector, and by endpoints. */
+  readonly servicesOf: ReadonlyMap<NameKey, readonly NameKey[]>;
+  /** Owner of each address and port that several services share: `<address>|<port>` to the service that keeps it. */
+  readonly owners: ReadonlyMap<string, NameKey>;
+  readonly parts: PartTable;
+  readonly memo: ModelMemo;
+}
+
+/** Views of this revision that were already made. Parts outlive it in `parts`. */
+export interface ModelMemo {
+  readonly outbound: Map<string, OutboundView>;
+  readonly inbound: Map<string, InboundView>;
+  readonly assignments: WeakMap<MeshService, Map<string, EndpointAssignment>>;
+}
+
+export interface MeshService {
+  readonly object: ServiceObject;
+  readonly key: NameKey;
+  readonly namespace: string;
+  readonly name: string;
+  readonly sni: string;
+  /** TCP ports whose protocol is known, sorted by number. */
+  readonly ports: readonly MeshPort[];
+  /** TCP ports whose protocol the mesh does not know: calls to them are closed. */
+  readonly closedPorts: readonly number[];
+  /** Accounts of its meshed pods, ready or not. Sorted; empty when nothing stands behind it. */
+  readonly accounts: readonly AccountKey[];
+  /** Where clients find it: the cluster IPs, or for a headless service each pod's. Sorted by address. */
+  readonly addresses: readonly ServiceAddress[];
+  /** Host names of the pods of a headless service (StatefulSet), sorted. */
+  readonly hostnames: readonly string[];
+  /** Ready endpoints that are meshed, by port number. The only part that an endpoint change touches. */
+  readonly endpoints: ReadonlyMap<number, readonly ServiceEndpoint[]>;
+  /** Digest of everything but `endpoints`. */
+  readonly shape: string;
+}
+
+export interface MeshPort {
+  readonly port: number;
+  readonly protocol: MeshProtocol;
+  /** As the Service says it. */
+  readonly targetPort: number | string;
+  /** What it comes to in the pods behind it; several where a named port differs between pods. Sorted. */
+  readonly targetPorts: readonly number[];
+}
+
+export interface ServiceAddress {
+  readonly address: string;
+  /** Account of the pod that has the address; undefined for a cluster IP, behind which any account may stand. */
+  readonly account: AccountKey | undefined;
+}
+
+export interface ServiceEndpoint extends MeshEndpoint {
+  readonly account: AccountKey;
+  readonly zone: string;
+}
+
+/** Who may call whom. */
+export type Access =
+  | { readonly kind: 'permissive' }
+  | {
+      readonly kind: 'policies';
+      /** By destination account. */
+      readonly http: ReadonlyMap<AccountKey, readonly HttpGrant[]>;
+      readonly tcp: ReadonlyMap<AccountKey, readonly TcpGrant[]>;
+    };
+
+/** Sources that may send requests of one match to a destination. */
+export interface HttpGrant {
+  readonly match: HttpMatch;
+  readonly sources: ReadonlySet<AccountKey>;
+}
+
+/** Sources that may open TCP connections to a destination. */
+export interface TcpGrant {
+  /** Target ports; empty means any. */
+  readonly ports: readonly number[];
+  readonly sources: ReadonlySet<AccountKey>;
+}
+
+/** The split of one apex, checked: every backend exists, on the apex's port, with the same kind of protocol. */
+export interface Split {
+  readonly apex: NameKey;
+  /** Conditions under which it applies, HTTP only; empty means always. */
+  readonly matches: readonly HttpMatch[];
+  /** True when it asks for conditions: where none of them can be used, it applies to nothing. */
+  readonly conditional: boolean;
+  /** By apex port. Weights above 0. */
+  readonly backends: ReadonlyMap<number, readonly { readonly service: NameKey; readonly weight: number }[]>;
+}

@@ -1,0 +1,222 @@
+/** What one client sees of the mesh: HTTP ports with their virtual hosts, TCP services, and addresses that are closed. */
+import { destinationOf, type Destination, directDestination } from './destinations.ts';
+import { addressHost, hostNames, withPorts } from './hosts.ts';
+import type { AccountKey } from './identity.ts';
+import { digest } from './intern.ts';
+import type { MeshModel, MeshPort, MeshService } from './model.ts';
+import { compareText, sortedSet } from './order.ts';
+import { ownerKey } from './owners.ts';
+import { isHttp } from './protocols.ts';
+import type {
+  OutboundHttpPort,
+  OutboundTcpService,
+  OutboundView,
+  OutboundVirtualHost,
+  UpstreamCluster,
+} from './view.ts';
+
+/** All that an outbound view depends on, beside the model. */
+export interface Client {
+  readonly namespace: string;
+  readonly account: AccountKey;
+  readonly ipv6: boolean;
+}
+
+interface Draft {
+  readonly hosts: Map<number, OutboundVirtualHost[]>;
+  readonly httpAddresses: Map<number, Set<string>>;
+  readonly closed: Map<number, Set<string>>;
+  readonly tcp: OutboundTcpService[];
+  readonly clusters: Map<string, UpstreamCluster>;
+}
+
+export function buildOutbound(model: MeshModel, client: Client): OutboundView {
+  const draft: Draft = {
+    hosts: new Map(),
+    httpAddresses: new Map(),
+    closed: new Map(),
+    tcp: [],
+    clusters: new Map(),
+  };
+  for (const service of model.services.values()) {
+    for (const port of service.ports) {
+      if (isHttp(port.protocol)) addHttp(draft, model, client, { service, port });
+      else addTcp(draft, model, client, { service, port });
+    }
+    for (const port of service.closedPorts) {
+      addTo(
+        draft.closed,
+        port,
+        service.addresses.map(({ address }) => address),
+      );
+    }
+  }
+  const view: Omit<OutboundView, 'key'> = {
+    httpPorts: [...draft.hosts]
+      .filter(([port]) => draft.httpAddresses.has(port)) // headless services without a pod cannot be resolved
+      .sort(([a], [b]) => a - b)
+      .map((entry) => httpPort(model, draft, ...entry)),
+    tcpServices: draft.tcp.sort((a, b) => compareText(a.name, b.name)),
+    deniedTcp: [...draft.closed]
+      .sort(([a], [b]) => a - b)
+      .map(([port, addresses]) => ({ port, addresses: sortedSet(addresses) })),
+    unknownDestinations: model.settings.egress ? 'passthrough' : 'close',
+    clusters: [...draft.clusters.values()].sort((a, b) => compareText(a.name, b.name)),
+    ipv6: client.ipv6,
+  };
+  const key = `outbound:${digest(
+    ...view.httpPorts.map((port) => `${port.port} ${port.addresses.join(' ')} ${port.routes.key}`),
+    'tcp',
+    ...view.tcpServices.map((service) => service.key),
+    'closed',
+    JSON.stringify(view.deniedTcp),
+    'clusters',
+    ...view.clusters.map((cluster) => cluster.key),
+    `${view.unknownDestinations} ${view.ipv6}`,
+  )}`;
+  return model.parts.intern(key, () => ({ key, ...view }));
+}
+
+interface Target {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+}
+
+function addHttp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {
+  const addresses = ownedAddresses(model, service, port);
+  addTo(draft.httpAddresses, port.port, addresses);
+  const destination = destinationOf(model, client.account, service, port);
+  const scope = {
+    namespace: service.namespace,
+    clusterDomain: model.settings.clusterDomain,
+    local: client.namespace === service.namespace,
+  };
+  const podNames = service.hostnames.flatMap((hostname) => hostNames(`${hostname}.${service.name}`, scope));
+  const names = [...hostNames(service.name, scope), ...addresses.map(addressHost)];
+  const divided = model.splits.has(service.key);
+  const hosts = divided ? names : [...names, ...podNames];
+  addVirtualHost(draft, model, client, { service, port, name: service.key, hosts, destination });
+  if (!divided || podNames.length === 0) return;
+  // a split divides what is sent to the service, not what is sent to one pod of it by name
+  addVirtualHost(draft, model, client, {
+    service,
+    port,
+    name: `${service.key}#pods`,
+    hosts: podNames,
+    destination: directDestination(model, client.account, service, port),
+  });
+}
+
+interface HostDraft extends Target {
+  readonly name: string;
+  readonly hosts: readonly string[];
+  readonly destination: Destination;
+}
+
+function addVirtualHost(draft: Draft, model: MeshModel, client: Client, host: HostDraft): void {
+  const { service, port, name, destination } = host;
+  const domains = withPorts(host.hosts, [port.port]);
+  const action: OutboundVirtualHost['action'] =
+    destination.kind === 'denied'
+      ? { kind: 'deny', denial: { key: 'not-allowed', message: denialMessage(client, service) } }
+      : { kind: 'forward', routes: destination.routes };
+  if (destination.kind === 'forward') addClusters(draft, destination.clusters);
+  const key = `outbound-host:${digest(name, ...domains, JSON.stringify(action))}`;
+  const part = model.parts.intern(key, () => ({ key, name, domains, action }));
+  const list = draft.hosts.get(port.port);
+  if (list === undefined) draft.hosts.set(port.port, [part]);
+  else list.push(part);
+}
+
+function denialMessage(client: Client, service: MeshService): string {
+  const accounts = service.accounts.join(', ');
+  return (
+    `${client.account} may not call service ${service.key}: no TrafficTarget in namespace ${service.namespace} with an ` +
+    `HTTPRouteGroup rule has this service account among its sources and ${accounts} as its destination`
+  );
+}
+
+function httpPort(
+  model: MeshModel,
+  draft: Draft,
+  port: number,
+  hosts: readonly OutboundVirtualHost[],
+): OutboundHttpPort {
+  const virtualHosts = uniqueDomains(model, hosts).sort((a, b) => compareText(a.name, b.name));
+  const name = `outbound.${port}`;
+  const key = `outbound-routes:${digest(name, ...virtualHosts.map((host) => host.key))}`;
+  return {
+    port,
+    addresses: sortedSet(draft.httpAddresses.get(port) ?? []),
+    routes: model.parts.intern(key, () => ({ key, name, virtualHosts })),
+  };
+}
+
+/**
+ * Envoy refuses a route configuration with a domain in two virtual hosts, and with it all routes of the port. A pod's name
+ * `a.b` in one namespace can equal service `a` of namespace `b`: the service keeps it.
+ */
+function uniqueDomains(model: MeshModel, hosts: readonly OutboundVirtualHost[]): OutboundVirtualHost[] {
+  const taken = new Map<string, OutboundVirtualHost>();
+  for (const host of hosts) {
+    for (const domain of host.domains) {
+      const other = taken.get(domain);
+      if (other === undefined || ranksBefore(host, other, domain)) taken.set(domain, host);
+    }
+  }
+  return hosts.flatMap((host) => {
+    if (host.domains.every((domain) => taken.get(domain) === host)) return [host];
+    const domains = host.domains.filter((domain) => taken.get(domain) === host);
+    if (domains.length === 0) return [];
+    const key = `outbound-host:${digest(host.key, ...domains)}`;
+    return [model.parts.intern(key, () => ({ ...host, key, domains }))];
+  });
+}
+
+function ranksBefore(a: OutboundVirtualHost, b: OutboundVirtualHost, domain: string): boolean {
+  const own = (host: OutboundVirtualHost): boolean => domain.startsWith(host.name.split('/').reverse().join('.'));
+  return own(a) && !own(b);
+}
+
+function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {
+  const destination = destinationOf(model, client.account, service, port);
+  const owned = new Set(ownedAddresses(model, service, port));
+  const mine = service.addresses.filter(({ address }) => owned.has(address));
+  const backends = destination.kind === 'forward' ? (destination.routes[0]?.backends ?? []) : [];
+  if (destination.kind === 'denied' || backends.length === 0) {
+    addTo(draft.closed, port.port, owned);
+    return;
+  }
+  // behind one headless service stand several accounts: the address itself says which
+  const divided = model.splits.has(service.key);
+  const reachable = new Set(destination.clusters.flatMap((cluster) => cluster.accounts));
+  const open = ({ account }: { account: AccountKey | undefined }): boolean =>
+    divided || account === undefined || reachable.has(account);
+  addTo(
+    draft.closed,
+    port.port,
+    mine.filter((entry) => !open(entry)).map(({ address }) => address),
+  );
+  const addresses = mine.filter(open).map(({ address }) => address);
+  if (addresses.length === 0) return;
+  addClusters(draft, destination.clusters);
+  const name = `${service.key}:${port.port}`;
+  const key = `outbound-tcp:${digest(name, ...addresses, JSON.stringify(backends))}`;
+  draft.tcp.push(model.parts.intern(key, () => ({ key, name, port: port.port, addresses, backends })));
+}
+
+function ownedAddresses(model: MeshModel, service: MeshService, port: MeshPort): string[] {
+  return service.addresses
+    .map(({ address }) => address)
+    .filter((address) => (model.owners.get(ownerKey(address, port.port)) ?? service.key) === service.key);
+}
+
+function addTo(map: Map<number, Set<string>>, port: number, values: Iterable<string>): void {
+  const set = map.get(port) ?? new Set<string>();
+  for (const value of values) set.add(value);
+  if (set.size > 0) map.set(port, set);
+}
+
+function addClusters(draft: Draft, clusters: readonly UpstreamCluster[]): void {
+  for (const cluster of clusters) draft.clusters.set(cluster.name, cluster);
+}
