@@ -1,0 +1,200 @@
+/** The parts of `MeshConfig.spec` that OSM 1.2 had, with the defaults of its install, and what was added to each. */
+import { durationMs } from '../duration.ts';
+import { namespacedName, resources } from './common.ts';
+import {
+  cidr,
+  duration,
+  flag,
+  integer,
+  list,
+  name,
+  object,
+  oneOf,
+  optional,
+  port,
+  section,
+  text,
+  type Rule,
+} from './kit.ts';
+
+const newPods = 'Concerns pods created from then on.';
+const noEffect = 'Accepted without effect';
+
+const tlsVersions = ['TLS_AUTO', 'TLSv1_0', 'TLSv1_1', 'TLSv1_2', 'TLSv1_3'] as const;
+type TlsVersion = (typeof tlsVersions)[number];
+
+interface TlsRange {
+  readonly tlsMinProtocolVersion: TlsVersion;
+  readonly tlsMaxProtocolVersion: TlsVersion;
+}
+
+/** The names of the versions sort as the versions do; TLS_AUTO leaves the end open. */
+const tlsRules: readonly Rule[] = [
+  {
+    rule:
+      "self.tlsMinProtocolVersion == 'TLS_AUTO' || self.tlsMaxProtocolVersion == 'TLS_AUTO' || " +
+      'self.tlsMinProtocolVersion <= self.tlsMaxProtocolVersion',
+    message: 'tlsMinProtocolVersion must not be above tlsMaxProtocolVersion',
+    fieldPath: '.tlsMinProtocolVersion',
+    holds: ({ tlsMinProtocolVersion: min, tlsMaxProtocolVersion: max }: TlsRange) =>
+      min === 'TLS_AUTO' || max === 'TLS_AUTO' || min <= max,
+  },
+  {
+    rule: "!(self.tlsMaxProtocolVersion in ['TLSv1_0', 'TLSv1_1'])",
+    message:
+      'tlsMaxProtocolVersion must be TLSv1_2 or higher: the control plane speaks nothing older, so that no sidecar could reach it',
+    fieldPath: '.tlsMaxProtocolVersion',
+    holds: ({ tlsMaxProtocolVersion: max }: TlsRange) => max !== 'TLSv1_0' && max !== 'TLSv1_1',
+  },
+];
+
+function atLeastAMinute(field: string): Rule {
+  return {
+    rule: "duration(self) >= duration('1m')",
+    message: `${field} must be 1m or longer`,
+    holds: (self: string) => (durationMs(self) ?? 0) >= 60_000,
+  };
+}
+
+export const sidecar = section(
+  'The Envoy sidecars.',
+  {
+    enablePrivilegedInitContainer: flag(`Runs the init container privileged, as OpenShift needs it. ${newPods}`, false),
+    logLevel: oneOf(
+      ['trace', 'debug', 'info', 'warning', 'warn', 'error', 'critical', 'off'],
+      `Envoy’s log level. ${newPods}`,
+      'error',
+    ),
+    envoyImage: text(`Image of the sidecar; empty for the one that this version was tested with. ${newPods}`, {
+      default: '',
+    }),
+    envoyWindowsImage: text(`Image of the sidecar on Windows nodes. ${noEffect}: Windows pods are not injected.`, {
+      default: '',
+    }),
+    initContainerImage: text(`Image of the init container; empty for the control plane’s own. ${newPods}`, {
+      default: '',
+    }),
+    maxDataPlaneConnections: integer('The most sidecars that a controller serves; 0 sets no limit.', { default: 0 }),
+    configResyncInterval: duration(
+      `How often every sidecar is sent its configuration again. ${noEffect}: changes reach sidecars by themselves.`,
+      { default: '0s' },
+    ),
+    resources: optional(resources),
+    tlsMinProtocolVersion: oneOf(tlsVersions, 'The lowest TLS version between sidecars.', 'TLSv1_2'),
+    tlsMaxProtocolVersion: oneOf(tlsVersions, 'The highest TLS version between sidecars.', 'TLSv1_3'),
+    cipherSuites: optional(
+      list(name('OpenSSL’s name of a cipher.'), 'Ciphers for TLS 1.2 and older; Envoy’s own where left out.'),
+    ),
+    ecdhCurves: optional(list(name('Name of a curve.'), 'Curves for the key exchange; Envoy’s own where left out.')),
+    localProxyMode: oneOf(
+      ['Localhost', 'PodIP'],
+      `Where a sidecar forwards inbound traffic to: 127.0.0.1, or the pod’s address. ${newPods}`,
+      'Localhost',
+    ),
+    preStopSleep: optional(
+      duration(
+        'How long the containers of a pod that ends go on before they are stopped, where they have no preStop hook of their own; ' +
+          `off where left out. ${newPods}`,
+      ),
+    ),
+  },
+  tlsRules,
+);
+
+const inboundExternalAuthorization = object(
+  'A gRPC service that is asked about each inbound HTTP request.',
+  {
+    enable: flag('Whether it is asked.', false),
+    address: optional(text('Its host name or address.')),
+    port: optional(port('Its port.')),
+    statPrefix: text('Prefix of Envoy’s statistics of it.', { default: 'inboundExtAuthz' }),
+    timeout: duration('How long to wait for its answer.', { default: '1s' }),
+    failureModeAllow: flag('Lets requests through when it cannot be reached.', false),
+  },
+  {
+    rules: [
+      {
+        rule: '!self.enable || (has(self.address) && has(self.port))',
+        message: 'address and port are needed when enable is true',
+        holds: (self: { enable: boolean; address?: string; port?: number }) =>
+          !self.enable || (self.address !== undefined && self.port !== undefined),
+      },
+    ],
+  },
+);
+
+export const traffic = section('What becomes of traffic.', {
+  enableEgress: flag('Lets pods reach destinations outside the mesh; Egress policies matter only when false.', true),
+  enablePermissiveTrafficPolicyMode: flag(
+    'Lets every pod of the mesh call every other; when false, only what a TrafficTarget allows passes.',
+    true,
+  ),
+  outboundIPRangeExclusionList: optional(list(cidr('A range.'), `Destinations that bypass the sidecar. ${newPods}`)),
+  outboundIPRangeInclusionList: optional(
+    list(cidr('A range.'), `If not empty, only these destinations go through the sidecar. ${newPods}`),
+  ),
+  outboundPortExclusionList: optional(list(port('A port.'), `Destination ports that bypass the sidecar. ${newPods}`)),
+  inboundPortExclusionList: optional(list(port('A port.'), `Ports of the pod that bypass the sidecar. ${newPods}`)),
+  networkInterfaceExclusionList: optional(
+    list(name('Name of an interface.'), `Interfaces whose traffic bypasses the sidecar. ${newPods}`),
+  ),
+  inboundExternalAuthorization: optional(inboundExternalAuthorization),
+  applicationIdleTimeout: duration(
+    'After this idle time a sidecar closes its connection to the application; keep it below the application’s own keep-alive time.',
+    { default: '2s' },
+  ),
+});
+
+export const observability = section('Logs, metrics and traces.', {
+  osmLogLevel: oneOf(
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'panic', 'disabled'],
+    'Log level of the control plane; live.',
+    'info',
+  ),
+  enableDebugServer: flag('Serves debug pages on the controller’s port 9092.', false),
+  tracing: section('Zipkin traces of requests.', {
+    enable: flag('Whether sidecars send them.', false),
+    address: optional(text('Host of the collector; `jaeger` in the control plane’s namespace where left out.')),
+    port: port('Port of the collector.', 9411),
+    endpoint: text('Path at the collector.', { default: '/api/v2/spans' }),
+  }),
+});
+
+export const certificate = section('The certificates of workloads.', {
+  trustDomain: text('Trust domain of the mesh’s identities, `spiffe://<trust domain>/ns/<namespace>/sa/<account>`.', {
+    default: 'cluster.local',
+    maxLength: 255,
+    pattern: '^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$',
+  }),
+  serviceCertValidityDuration: duration(
+    'How long a workload certificate is valid; it is renewed at two thirds of that.',
+    {
+      default: '24h',
+      rules: [atLeastAMinute('serviceCertValidityDuration')],
+    },
+  ),
+  certKeyBitSize: integer(
+    'Bits of RSA keys, 2048–4096, where a certificate provider demands RSA; keys are ECDSA P-256 elsewhere.',
+    {
+      default: 2048,
+    },
+  ),
+  ingressGateway: optional(
+    object('A client certificate for an ingress gateway in front of the mesh.', {
+      subjectAltNames: list(name('A DNS name.'), 'Names that the certificate carries.', { minItems: 1 }),
+      validityDuration: duration('How long it is valid.', { rules: [atLeastAMinute('validityDuration')] }),
+      secret: namespacedName('The Secret that it is written to.'),
+    }),
+  ),
+});
+
+export const featureFlags = section('Switches of OSM 1.2.', {
+  enableWASMStats: flag('Request metrics, which no longer need WASM.', true),
+  enableEgressPolicy: flag(`${noEffect}: Egress policies always count where egress is off.`, true),
+  enableMulticlusterMode: flag(`${noEffect}: there is no multicluster mode.`, false),
+  enableSnapshotCacheMode: flag(`${noEffect}: there is one cache.`, false),
+  enableAsyncProxyServiceMapping: flag(`${noEffect}: sidecars are mapped to services as pods change.`, false),
+  enableIngressBackendPolicy: flag('Honours IngressBackend policies.', true),
+  enableEnvoyActiveHealthChecks: flag('Sidecars check the health of the sidecars that they call.', false),
+  enableRetryPolicy: flag('Honours Retry policies.', false),
+});
