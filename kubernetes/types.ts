@@ -51,6 +51,22 @@ export interface ListOptions {
   readonly fieldSelector?: string;
 }
 
+export interface WatchOptions extends ListOptions {
+  /** Events after this version; the list's own, or the last one that a watch brought. */
+  readonly resourceVersion: string;
+  /** After this long the server ends the watch in good order. */
+  readonly timeoutSeconds: number;
+  /** A silence this long, in milliseconds, counts as a broken connection. Bookmarks come about every minute. */
+  readonly idleMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A BOOKMARK's object carries nothing but its resource version. */
+export interface WatchEvent<T extends KubeObject = KubeObject> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  readonly object: T;
+}
+
 export interface ApplyOptions {
   readonly fieldManager: string;
   readonly force?: boolean;
@@ -82,6 +98,11 @@ export interface KubernetesClient {
     namespace?: string,
     options?: { uid?: string; propagation?: 'Background' | 'Foreground' | 'Orphan' },
   ): Promise<boolean>;
+  /**
+   * One watch: ends when the server ends it in good order, throws a KubernetesError on all else. Nearly everybody wants
+   * a Reflector, which never ends, instead.
+   */
+  watch<T extends KubeObject>(kind: Kind, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** Anything else, e.g. `POST /api/v1/namespaces/x/serviceaccounts/y/token` or `GET /openid/v1/jwks`. */
   request<T>(
     method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
@@ -112,6 +133,7 @@ export type StoreChange<T> =
 export interface Store<T> {
   readonly size: number;
   get(key: ObjectKey): T | undefined;
+  keys(): IterableIterator<ObjectKey>;
   values(): IterableIterator<T>;
   /** Called after the store changed. Returns a function that unsubscribes. */
   subscribe(listener: (change: StoreChange<T>) => void): () => void;
@@ -124,11 +146,41 @@ export interface ReflectorOptions<T> {
   /** What is kept of each object; undefined keeps nothing of it. managedFields are gone before it is called. */
   readonly transform: (object: KubeObject) => T | undefined;
   /** Connect, reconnect, relist, error…: for logs and metrics. */
-  readonly onTransition?: (transition: {
-    readonly name: string;
-    readonly kind: string;
-    readonly detail: string;
-  }) => void;
+  readonly onTransition?: (transition: ReflectorTransition) => void;
+  /** For tests; the defaults suit production. */
+  readonly timing?: Partial<ReflectorTiming>;
+}
+
+export interface ReflectorTransition {
+  /**
+   * `list-done`, `list-failed`, `watch-started`, `watch-ended` (in good order), `watch-failed`, `expired` (410: a new list
+   * follows), `transform-failed` (that object stays as it was), `listener-failed`. A metric label.
+   */
+  readonly name:
+    | 'list-done'
+    | 'list-failed'
+    | 'watch-started'
+    | 'watch-ended'
+    | 'watch-failed'
+    | 'expired'
+    | 'transform-failed'
+    | 'listener-failed';
+  /** The Kind's name, e.g. `Pod`. */
+  readonly kind: string;
+  /** A sentence, or the error's words. */
+  readonly detail: string;
+}
+
+export interface ReflectorTiming {
+  /** A watch is renewed after a random time between half of this and all of it; 480 s. */
+  readonly watchSeconds: number;
+  /** Silence after which a watch counts as broken; 90,000. Bookmarks come about every minute. */
+  readonly idleMs: number;
+  /** Waits after failures grow from the first to the second, in milliseconds; 100 and 10,000. */
+  readonly firstWaitMs: number;
+  readonly longestWaitMs: number;
+  /** In [0, 1). */
+  readonly random: () => number;
 }
 
 /** Keeps a store in step with the server until stopped: list, watch with bookmarks, 410 → relist, jittered backoff. */
