@@ -61,7 +61,7 @@ export function summary(responses: readonly DeltaResponse[]): string[] {
     const short = Object.entries(SHORT).find(([, type]) => type === response.type)?.[0] ?? response.type;
     const added = response.resources.map(({ name }) => name).toSorted();
     const removed = response.removed.toSorted();
-    return [short, added.length > 0 ? `+${added}` : '', removed.length > 0 ? `-${removed}` : '']
+    return [short, added.length > 0 ? `+${added.join(',')}` : '', removed.length > 0 ? `-${removed.join(',')}` : '']
       .filter(Boolean)
       .join(' ');
   });
