@@ -35,7 +35,7 @@ export function compile(objects: MeshObjects, previous?: MeshModel): CompileResu
   const pods = new Map(inMesh(objects.pods).map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
   const zones = new Map(objects.nodes.filter(({ zone }) => zone !== '').map(({ name, zone }) => [name, zone]));
   const matches = indexMatches(policies.httpRouteGroups, problems);
-  const { services, servicesOf } = buildServices(policies, inMesh, { pods, zones, problems });
+  const { services, servicesOf, selected } = buildServices(policies, inMesh, { pods, zones, problems });
   const splits = buildSplits(policies, services, matches, problems);
   const apexesOf = new Map<NameKey, NameKey[]>();
   for (const split of splits.values()) {
@@ -53,6 +53,7 @@ export function compile(objects: MeshObjects, previous?: MeshModel): CompileResu
     access: buildAccess(policies, matches, problems),
     splits,
     apexesOf,
+    selected,
     servicesOf,
     owners: buildOwners(services, problems),
     parts,
@@ -71,19 +72,21 @@ function buildServices(
   objects: MeshObjects,
   inMesh: <T extends { readonly namespace: string }>(items: readonly T[]) => T[],
   { pods, zones, problems }: ServiceContext,
-): { services: Map<NameKey, MeshService>; servicesOf: Map<NameKey, NameKey[]> } {
+): Pick<MeshModel, 'services' | 'servicesOf' | 'selected'> {
   const slices = Map.groupBy(inMesh(objects.endpointSlices), (slice) => `${slice.namespace}/${slice.service}`);
   const apexes = splitApexes(objects);
   const select = selectPods([...pods.values()]);
   const services = new Map<NameKey, MeshService>();
   const servicesOf = new Map<NameKey, NameKey[]>();
+  const selected = new Map<NameKey, readonly PodObject[]>();
   const byKey = inMesh(objects.services)
     .map((object) => ({ object, key: `${object.namespace}/${object.name}` }))
     .sort((a, b) => compareText(a.key, b.key));
   for (const { object, key } of byKey) {
+    selected.set(key, select(object.namespace, object.selector));
     const result = buildService(object, {
       clusterDomain: objects.config.clusterDomain,
-      selected: select(object.namespace, object.selector),
+      selected: selected.get(key) ?? [],
       slices: slices.get(key) ?? [],
       pod: (pod) => pods.get(pod),
       zoneOfNode: (node) => zones.get(node),
@@ -94,5 +97,5 @@ function buildServices(
     services.set(key, result.service);
     for (const pod of result.pods) servicesOf.set(pod, [...(servicesOf.get(pod) ?? []), key]);
   }
-  return { services, servicesOf };
+  return { services, servicesOf, selected };
 }

@@ -37,10 +37,7 @@ function podChains(model: MeshModel, pod: ProxyPod, object: PodObject): InboundC
     for (const [targetPort, entries] of byTarget) {
       const [first] = entries;
       if (first === undefined) continue;
-      // entries are in the order of port numbers; a second protocol on one target port is reported by compile
-      const ports = entries
-        .map(({ port }) => port)
-        .filter((port) => isHttp(port.protocol) === isHttp(first.port.protocol));
+      const ports = entries.map(({ port }) => port);
       const chain = buildChain(model, pod, { service, targetPort, ports });
       chains.set(chain.name, chain);
     }

@@ -20,6 +20,8 @@ export interface MeshModel {
   readonly splits: ReadonlyMap<NameKey, Split>;
   /** Apexes by backend service, sorted: a backend answers to their names too. */
   readonly apexesOf: ReadonlyMap<NameKey, readonly NameKey[]>;
+  /** Pods that each service's selector matches, the mesh's own services or not. */
+  readonly selected: ReadonlyMap<NameKey, readonly PodObject[]>;
   /** Services of each pod: by selector, and by endpoints. */
   readonly servicesOf: ReadonlyMap<NameKey, readonly NameKey[]>;
   /** Owner of each address and port that several services share: `<address>|<port>` to the service that keeps it. */
@@ -43,7 +45,7 @@ export interface MeshService {
   readonly sni: string;
   /** TCP ports whose protocol is known, sorted by number. */
   readonly ports: readonly MeshPort[];
-  /** TCP ports whose protocol the mesh does not know: calls to them are closed. */
+  /** TCP ports that calls cannot use: their protocol is unknown, or contradicts another port's on the same target port. */
   readonly closedPorts: readonly number[];
   /** Accounts of its meshed pods, ready or not. Sorted; empty when nothing stands behind it. */
   readonly accounts: readonly AccountKey[];
@@ -53,7 +55,7 @@ export interface MeshService {
   readonly hostnames: readonly string[];
   /** Ready endpoints that are meshed, by port number. The only part that an endpoint change touches. */
   readonly endpoints: ReadonlyMap<number, readonly ServiceEndpoint[]>;
-  /** Digest of everything but `endpoints`. */
+  /** Digest of everything but `object` and `endpoints`, and of the problems found. */
   readonly shape: string;
 }
 

@@ -5,24 +5,23 @@
  * pod at all: a service scaled to zero must not be called in plaintext meanwhile. It is not the mesh's when it has no
  * selector and no meshed endpoint (`kubernetes.default`), or when pods match and none of them has a sidecar.
  */
+import { backedEndpoints, buildEndpoints, clusterAddresses, podAddresses, type PodSource } from './backing.ts';
 import type { AccountKey } from './identity.ts';
 import { digest } from './intern.ts';
 import { serverName } from './hosts.ts';
-import type { MeshPort, MeshService, NameKey, ServiceAddress, ServiceEndpoint } from './model.ts';
-import type { EndpointObject, EndpointSliceObject, PodObject, ServiceObject } from './objects.ts';
+import type { MeshPort, MeshService, NameKey } from './model.ts';
+import type { EndpointSliceObject, PodObject, ServiceObject, ServicePortObject } from './objects.ts';
 import { compareText, sortedNumbers, sortedSet } from './order.ts';
 import { type Problem, refOf } from './problem.ts';
-import { portProtocol } from './protocols.ts';
+import { isHttp, portProtocol } from './protocols.ts';
 
 /** What of the cluster one service is made from. */
-export interface ServiceSources {
+export interface ServiceSources extends PodSource {
   readonly clusterDomain: string;
   /** Pods that the selector matches; empty when there is no selector. */
   readonly selected: readonly PodObject[];
   /** Its slices, in any order. */
   readonly slices: readonly EndpointSliceObject[];
-  readonly pod: (key: NameKey) => PodObject | undefined;
-  readonly zoneOfNode: (node: string) => string | undefined;
   /** True for the apex of a TrafficSplit, which is the mesh's whatever stands behind it. */
   readonly apex: boolean;
 }
@@ -33,12 +32,6 @@ export interface ServiceResult {
   /** Keys of the meshed pods behind it, ready or not. */
   readonly pods: readonly NameKey[];
   readonly problems: readonly Problem[];
-}
-
-interface Backed {
-  readonly slice: EndpointSliceObject;
-  readonly endpoint: EndpointObject;
-  readonly pod: PodObject;
 }
 
 export function buildService(object: ServiceObject, sources: ServiceSources): ServiceResult {
@@ -74,7 +67,7 @@ export function buildService(object: ServiceObject, sources: ServiceSources): Se
       sni: serverName(object.name, object.namespace, sources.clusterDomain),
       ...shape,
       endpoints: buildEndpoints(object, ports, meshedBacked, sources),
-      shape: digest(JSON.stringify(shape), String(object.headless)),
+      shape: digest(JSON.stringify(shape), JSON.stringify(problems)),
     },
     pods: meshed.map(podKey).sort(compareText),
     problems,
@@ -85,109 +78,70 @@ function podKey(pod: PodObject): NameKey {
   return `${pod.namespace}/${pod.name}`;
 }
 
-/** Endpoints that are a pod that we know; any other cannot speak mTLS with us. */
-function backedEndpoints(slice: EndpointSliceObject, sources: ServiceSources): Backed[] {
-  return slice.endpoints.flatMap((endpoint) => {
-    const pod = endpoint.pod === undefined ? undefined : sources.pod(`${slice.namespace}/${endpoint.pod}`);
-    return pod === undefined ? [] : [{ slice, endpoint, pod }];
-  });
-}
-
 function buildPorts(
   object: ServiceObject,
   slices: readonly EndpointSliceObject[],
   meshed: readonly PodObject[],
   problems: Problem[],
 ): { ports: MeshPort[]; closedPorts: number[] } {
-  const ports = new Map<number, MeshPort>();
+  const ports: MeshPort[] = [];
   const closedPorts: number[] = [];
-  for (const [index, port] of object.ports.entries()) {
-    if (port.protocol !== 'TCP' || ports.has(port.port)) continue;
-    const protocol = portProtocol(port);
+  for (const [index, source] of object.ports.entries()) {
+    if (source.protocol !== 'TCP') continue;
+    const protocol = portProtocol(source);
     if (protocol === undefined) {
-      closedPorts.push(port.port);
-      problems.push({
-        key: 'port-protocol-unknown',
-        object: refOf('Service', object),
-        field: `spec.ports[${index}].appProtocol`,
-        message: `Port ${port.port} has the appProtocol "${port.appProtocol}", which the mesh does not speak: calls to it are closed.`,
-        remedy: 'Use http, http2, grpc, tcp or tcp-server-first; an application that speaks TLS itself is tcp.',
-      });
+      closedPorts.push(source.port);
+      problems.push(unknownProtocol(object, index, source));
       continue;
     }
-    const { targetPort } = port;
-    const targetPorts =
-      typeof targetPort === 'number'
-        ? [targetPort]
-        : sortedNumbers([
-            ...slices.flatMap((slice) =>
-              slice.ports.filter(({ name }) => name === port.name).map((entry) => entry.port),
-            ),
-            ...meshed.flatMap((pod) => pod.namedPorts[targetPort] ?? []),
-          ]);
-    ports.set(port.port, { port: port.port, protocol, targetPort, targetPorts });
+    const { port, targetPort } = source;
+    const targetPorts = resolveTarget(source, slices, meshed);
+    const rival = ports.find(
+      (other) =>
+        isHttp(other.protocol) !== isHttp(protocol) && other.targetPorts.some((target) => targetPorts.includes(target)),
+    );
+    if (rival !== undefined) {
+      closedPorts.push(port);
+      problems.push(conflictingProtocol(object, index, rival, protocol));
+      continue;
+    }
+    ports.push({ port, protocol, targetPort, targetPorts });
   }
+  return { ports: ports.sort((a, b) => a.port - b.port), closedPorts: sortedNumbers(closedPorts) };
+}
+
+/** A named port is what the endpoints say it is, and before a pod has any, what its containers say. */
+function resolveTarget(
+  { name, targetPort }: ServicePortObject,
+  slices: readonly EndpointSliceObject[],
+  meshed: readonly PodObject[],
+): number[] {
+  if (typeof targetPort === 'number') return [targetPort];
+  return sortedNumbers([
+    ...slices.flatMap((slice) => slice.ports.filter((entry) => entry.name === name).map((entry) => entry.port)),
+    ...meshed.flatMap((pod) => pod.namedPorts[targetPort] ?? []),
+  ]);
+}
+
+function unknownProtocol(object: ServiceObject, index: number, { port, appProtocol }: ServicePortObject): Problem {
   return {
-    ports: [...ports.values()].sort((a, b) => a.port - b.port),
-    closedPorts: sortedNumbers(closedPorts.filter((port) => !ports.has(port))),
+    key: 'port-protocol-unknown',
+    object: refOf('Service', object),
+    field: `spec.ports[${index}].appProtocol`,
+    message: `Port ${port} has the appProtocol "${appProtocol}", which the mesh does not speak: calls to it are closed.`,
+    remedy: 'Use http, http2, grpc, tcp or tcp-server-first; an application that speaks TLS itself is tcp.',
   };
 }
 
-function clusterAddresses(object: ServiceObject): ServiceAddress[] {
-  return sortedSet(object.clusterIPs).map((address) => ({ address, account: undefined }));
-}
-
-/** Not only the ready ones: a caller may hold an address that DNS gave it a moment ago. */
-function podAddresses(backed: readonly Backed[]): ServiceAddress[] {
-  const accounts = new Map(
-    backed.flatMap(({ endpoint, pod }) => endpoint.addresses.map((address) => [address, pod.account] as const)),
-  );
-  return [...accounts]
-    .map(([address, account]) => ({ address, account }))
-    .sort((a, b) => compareText(a.address, b.address));
-}
-
-function buildEndpoints(
-  object: ServiceObject,
-  ports: readonly MeshPort[],
-  backed: readonly Backed[],
-  sources: ServiceSources,
-): Map<number, ServiceEndpoint[]> {
-  const family = primaryFamily(object, backed);
-  const result = new Map<number, ServiceEndpoint[]>();
-  for (const { port } of ports) {
-    const name = object.ports.find((entry) => entry.port === port && entry.protocol === 'TCP')?.name ?? '';
-    const endpoints = new Map<string, ServiceEndpoint>();
-    for (const { slice, endpoint, pod } of backed) {
-      if (!endpoint.ready || slice.addressType !== family) continue;
-      const target = slice.ports.find((entry) => entry.name === name);
-      if (target === undefined) continue;
-      const zone = endpoint.zone ?? sources.zoneOfNode(pod.node) ?? '';
-      const workload = { namespace: pod.namespace, kind: pod.workload.kind, name: pod.workload.name, pod: pod.name };
-      for (const address of endpoint.addresses.slice(0, 1)) {
-        // all addresses of one endpoint are the same pod: the first is enough, as in kube-proxy
-        endpoints.set(`${address}|${target.port}`, {
-          address,
-          port: target.port,
-          account: pod.account,
-          zone,
-          workload,
-        });
-      }
-    }
-    result.set(
-      port,
-      [...endpoints.values()].sort((a, b) => compareText(a.address, b.address) || a.port - b.port),
-    );
-  }
-  return result;
-}
-
-/** A dual-stack pod is listed once in each family; taking both would count it twice. */
-function primaryFamily(object: ServiceObject, backed: readonly Backed[]): 'IPv4' | 'IPv6' {
-  const [clusterIP] = object.clusterIPs;
-  if (!object.headless && clusterIP !== undefined) return clusterIP.includes(':') ? 'IPv6' : 'IPv4';
-  return backed.some(({ slice }) => slice.addressType === 'IPv4') || backed.length === 0 ? 'IPv4' : 'IPv6';
+/** One service has one server name, so its pods could not tell the two protocols apart. */
+function conflictingProtocol(object: ServiceObject, index: number, rival: MeshPort, protocol: string): Problem {
+  return {
+    key: 'port-protocol-conflict',
+    object: refOf('Service', object),
+    field: `spec.ports[${index}]`,
+    message: `Ports ${object.ports[index]?.port} (${protocol}) and ${rival.port} (${rival.protocol}) lead to the same target port: calls to the first are closed.`,
+    remedy: 'Declare the same protocol on both ports, or give them different target ports.',
+  };
 }
 
 function partlyMeshed(object: ServiceObject): Problem {
