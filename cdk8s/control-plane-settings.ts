@@ -1,0 +1,24 @@
+/** Everything that the control plane's objects are a function of. The operator makes it from a MeshConfig. */
+import type { Owner } from './manifest.ts';
+import type { Placement } from './workload.ts';
+
+export interface ComponentSettings extends Placement {
+  readonly replicas: number;
+}
+
+export interface ControlPlaneSettings {
+  readonly namespace: string;
+  readonly meshName: string;
+  /** Our image: of the control plane's pods, and of `osm-init`. */
+  readonly image: string;
+  readonly imagePullPolicy: string;
+  readonly imagePullSecrets: readonly { readonly name: string }[];
+  /** Default image of the sidecar. */
+  readonly envoyImage: string;
+  /** Whether every kubelet knows restartable init containers (1.29). */
+  readonly nativeSidecars: boolean;
+  readonly injector: ComponentSettings;
+  readonly controller: ComponentSettings;
+  /** The ClusterRole that owns what stands outside the control plane's namespace. */
+  readonly owner: Owner;
+}

@@ -1,0 +1,120 @@
+/** Injector and controller: what the operator applies for a MeshConfig, save Secrets (kept apart) and webhooks (applied last). */
+import { Construct } from 'constructs';
+import type { ComponentSettings, ControlPlaneSettings } from './control-plane-settings.ts';
+import { add, type Manifest, type Owner, synthesize } from './manifest.ts';
+import {
+  controllerName,
+  injectorName,
+  managedByLabel,
+  operatorName,
+  ports,
+  recommendedLabels,
+  tlsSecretName,
+} from './names.ts';
+import { bind } from './rights.ts';
+import { downwardEnv, type EnvVar, Workload } from './workload.ts';
+
+/** Labels of everything made for a mesh. */
+export function meshLabels(meshName: string): Record<string, string> {
+  return { ...recommendedLabels(meshName, operatorName), [managedByLabel]: meshName };
+}
+
+export function controlPlaneObjects(settings: ControlPlaneSettings): Manifest[] {
+  const objects = synthesize(meshLabels(settings.meshName), (chart) => {
+    new Component(chart, settings, {
+      name: injectorName,
+      component: settings.injector,
+      bundle: 'injector.mjs',
+      containerPorts: { https: ports.webhooks },
+      servicePorts: { https: ports.webhooks, health: ports.health },
+      env: [
+        { name: 'OSM_IMAGE', value: settings.image },
+        { name: 'OSM_ENVOY_IMAGE', value: settings.envoyImage },
+        { name: 'OSM_NATIVE_SIDECARS', value: String(settings.nativeSidecars) },
+      ],
+      terminationGraceSeconds: 30,
+      // Reviews still arrive for some seconds after the endpoint is withdrawn; a refused one is a refused pod.
+      preStopSeconds: 5,
+    });
+    new Component(chart, settings, {
+      name: controllerName,
+      component: settings.controller,
+      bundle: 'controller.mjs',
+      containerPorts: { xds: ports.xds, api: ports.api },
+      servicePorts: { xds: ports.xds, api: ports.api, health: ports.health },
+      env: [],
+      // Streams close over 10 s, so that sidecars do not all move to the other replica at once.
+      terminationGraceSeconds: 45,
+    });
+    bind(chart, controllerName, settings.namespace, 'namespace');
+  });
+  return objects.map((object) => ownedOutside(object, settings));
+}
+
+interface ComponentProps {
+  readonly name: string;
+  readonly component: ComponentSettings;
+  readonly bundle: string;
+  readonly containerPorts: Readonly<Record<string, number>>;
+  readonly servicePorts: Readonly<Record<string, number>>;
+  readonly env: readonly EnvVar[];
+  readonly terminationGraceSeconds: number;
+  readonly preStopSeconds?: number;
+}
+
+/** Account, rights, Service and Deployment of one program. */
+class Component extends Construct {
+  constructor(scope: Construct, settings: ControlPlaneSettings, props: ComponentProps) {
+    super(scope, props.name);
+    const { name, component } = props;
+    const { namespace } = settings;
+    add(this, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } });
+    bind(this, name, namespace, 'cluster');
+    add(this, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace, labels: { app: name } },
+      spec: {
+        type: 'ClusterIP',
+        selector: { app: name },
+        ports: Object.entries(props.servicePorts).map(([portName, port]) => ({
+          name: portName,
+          port,
+          targetPort: portName,
+          protocol: 'TCP',
+          appProtocol: portName === 'xds' ? 'grpc' : portName === 'https' ? 'https' : 'http',
+        })),
+      },
+    });
+    new Workload(this, {
+      name,
+      namespace,
+      replicas: component.replicas,
+      resources: component.resources,
+      nodeSelector: component.nodeSelector,
+      tolerations: component.tolerations,
+      affinity: component.affinity,
+      image: settings.image,
+      imagePullPolicy: settings.imagePullPolicy,
+      imagePullSecrets: settings.imagePullSecrets,
+      command: ['node', `/osm/${props.bundle}`],
+      env: [
+        ...downwardEnv(),
+        { name: 'OSM_MESH_NAME', value: settings.meshName },
+        { name: 'OSM_LOG_LEVEL', value: 'info' },
+        ...props.env,
+      ],
+      ports: props.containerPorts,
+      tlsSecret: tlsSecretName(name),
+      podLabels: recommendedLabels(settings.meshName, operatorName),
+      terminationGraceSeconds: props.terminationGraceSeconds,
+      ...(props.preStopSeconds === undefined ? {} : { preStopSeconds: props.preStopSeconds }),
+    });
+  }
+}
+
+/** Sets the owner on an object outside the control plane's namespace: deleting the install then never leaves it behind. */
+export function ownedOutside(object: Manifest, { namespace, owner }: { namespace: string; owner: Owner }): Manifest {
+  if (object.metadata.namespace === namespace) return object;
+  return { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } };
+}

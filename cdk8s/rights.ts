@@ -1,0 +1,153 @@
+/**
+ * Who may do what. `install.yaml` ships all roles; the operator only binds those of injector and controller, so it
+ * need not hold what they hold (`bind`). Writes are limited by name wherever names are known: for server-side apply,
+ * the API server checks `create` with the name of the request.
+ */
+import { Construct } from 'constructs';
+import { add } from './manifest.ts';
+import {
+  controllerName,
+  controlPlaneCaSecretName,
+  guardConfigMapName,
+  injectorName,
+  leaseName,
+  operatorName,
+  ownerRoleName,
+  tlsSecretName,
+  trustConfigMapName,
+  workloadRootSecretName,
+} from './names.ts';
+
+export interface Rule {
+  readonly apiGroups?: readonly string[];
+  readonly resources?: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly nonResourceURLs?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+const read = ['get', 'list', 'watch'];
+const own = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
+const write = ['create', 'patch', 'delete'];
+const components = [injectorName, controllerName];
+
+function on(group: string, resources: string[], verbs: string[], resourceNames?: string[]): Rule {
+  return { apiGroups: [group], resources, ...(resourceNames ? { resourceNames } : {}), verbs };
+}
+
+const rbac = 'rbac.authorization.k8s.io';
+
+/** Cluster-wide rights of the operator. */
+export const operatorClusterRules: readonly Rule[] = [
+  on('', ['namespaces', 'nodes'], read),
+  on('', ['configmaps'], own, [trustConfigMapName]),
+  on('admissionregistration.k8s.io', ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'], own),
+  on(rbac, ['clusterroles'], read, [ownerRoleName]),
+  on(rbac, ['clusterroles'], ['bind'], components),
+  on(rbac, ['clusterrolebindings'], read),
+  on(rbac, ['clusterrolebindings'], write, components),
+];
+
+/** Rights of the operator in the control plane's namespace. */
+export const operatorRules: readonly Rule[] = [
+  on('config.openservicemesh.io', ['meshconfigs'], read),
+  on('config.openservicemesh.io', ['meshconfigs/status'], ['get', 'patch']),
+  on('', ['configmaps'], ['get', 'list', 'watch', 'create', 'patch'], [guardConfigMapName]),
+  on('', ['secrets'], own, [
+    controlPlaneCaSecretName,
+    workloadRootSecretName,
+    tlsSecretName(injectorName),
+    tlsSecretName(controllerName),
+  ]),
+  // POST carries no name that the API server could check; a CA is made by POST so that it is never overwritten.
+  on('', ['secrets'], ['create']),
+  on('', ['services', 'serviceaccounts'], read),
+  on('', ['services', 'serviceaccounts'], write, components),
+  on('apps', ['deployments'], read),
+  on('apps', ['deployments'], write, components),
+  on('policy', ['poddisruptionbudgets'], read),
+  on('policy', ['poddisruptionbudgets'], write, components),
+  on(rbac, ['roles'], ['bind'], [controllerName]),
+  on(rbac, ['rolebindings'], read),
+  on(rbac, ['rolebindings'], write, [controllerName]),
+  on('coordination.k8s.io', ['leases'], ['create']),
+  on('coordination.k8s.io', ['leases'], ['get', 'update', 'patch'], [leaseName]),
+  on('events.k8s.io', ['events'], ['create', 'patch']),
+];
+
+/** The injector decides from the pod, its namespace and the MeshConfig: it reads nothing else and writes nothing. */
+export const injectorClusterRules: readonly Rule[] = [
+  on('', ['namespaces'], read),
+  on('config.openservicemesh.io', ['meshconfigs'], read),
+];
+
+/** The controller reads what its model is made of, checks tokens, and tells users what it found. */
+export const controllerClusterRules: readonly Rule[] = [
+  on('', ['namespaces', 'nodes', 'pods', 'services', 'serviceaccounts'], read),
+  on('discovery.k8s.io', ['endpointslices'], read),
+  on('config.openservicemesh.io', ['meshconfigs', 'meshrootcertificates', 'extensionservices'], read),
+  on(
+    'policy.openservicemesh.io',
+    ['egresses', 'ingressbackends', 'retries', 'telemetries', 'upstreamtrafficsettings'],
+    read,
+  ),
+  on(
+    'policy.openservicemesh.io',
+    [
+      'egresses/status',
+      'ingressbackends/status',
+      'retries/status',
+      'telemetries/status',
+      'upstreamtrafficsettings/status',
+    ],
+    ['get', 'patch'],
+  ),
+  on('access.smi-spec.io', ['traffictargets'], read),
+  on('specs.smi-spec.io', ['httproutegroups', 'tcproutes'], read),
+  on('split.smi-spec.io', ['trafficsplits'], read),
+  on('authentication.k8s.io', ['tokenreviews'], ['create']),
+  on('authorization.k8s.io', ['subjectaccessreviews'], ['create']),
+  on('events.k8s.io', ['events'], ['create', 'patch']),
+  { nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'], verbs: ['get'] },
+];
+
+/** The one Secret that the controller reads: the workload root. */
+export const controllerRules: readonly Rule[] = [on('', ['secrets'], ['get'], [workloadRootSecretName])];
+
+/** Every role, and the operator's own account and bindings; those of injector and controller are the operator's work. */
+export class Rights extends Construct {
+  constructor(scope: Construct, namespace: string) {
+    super(scope, 'rights');
+    add(this, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: operatorName, namespace } });
+    role(this, operatorName, operatorClusterRules);
+    role(this, operatorName, operatorRules, namespace);
+    bind(this, operatorName, namespace, 'cluster');
+    bind(this, operatorName, namespace, 'namespace');
+    role(this, injectorName, injectorClusterRules);
+    role(this, controllerName, controllerClusterRules);
+    role(this, controllerName, controllerRules, namespace);
+    role(this, ownerRoleName, []);
+  }
+}
+
+/** A Role in `namespace`, or a ClusterRole. */
+function role(scope: Construct, name: string, rules: readonly Rule[], namespace?: string): void {
+  add(scope, {
+    apiVersion: `${rbac}/v1`,
+    kind: namespace === undefined ? 'ClusterRole' : 'Role',
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+    rules,
+  });
+}
+
+/** Binds the account `name` to the role of the same name, cluster-wide or in its namespace. */
+export function bind(scope: Construct, name: string, namespace: string, reach: 'cluster' | 'namespace'): void {
+  const clusterWide = reach === 'cluster';
+  add(scope, {
+    apiVersion: `${rbac}/v1`,
+    kind: clusterWide ? 'ClusterRoleBinding' : 'RoleBinding',
+    metadata: { name, ...(clusterWide ? {} : { namespace }) },
+    roleRef: { apiGroup: rbac, kind: clusterWide ? 'ClusterRole' : 'Role', name },
+    subjects: [{ kind: 'ServiceAccount', name, namespace }],
+  });
+}
