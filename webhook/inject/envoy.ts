@@ -1,0 +1,59 @@
+/** Small pieces of Envoy's configuration, as JSON. */
+
+/** Address of the pod, filled in by the kubelet (environment of the sidecar). */
+export const POD_ADDRESS = '$(POD_IP)';
+
+/** A JSON object of Envoy's configuration; its shape is Envoy's, and Envoy checks it in the tests. */
+export type EnvoyObject = Readonly<Record<string, unknown>>;
+
+export function typeUrl(message: string): string {
+  return `type.googleapis.com/${message}`;
+}
+
+export function socketAddress(address: string, port: number): EnvoyObject {
+  return { socket_address: { address, port_value: port } };
+}
+
+export function assignment(cluster: string, address: string, port: number): EnvoyObject {
+  return {
+    cluster_name: cluster,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(address, port) } }] }],
+  };
+}
+
+/** A cluster of one address, on the pod's own loopback. */
+export function staticCluster(name: string, port: number): EnvoyObject {
+  return { name, connect_timeout: '1s', load_assignment: assignment(name, '127.0.0.1', port) };
+}
+
+export interface HttpParts {
+  readonly routes: readonly EnvoyObject[];
+  /** HTTP filters before the router. */
+  readonly filters: readonly EnvoyObject[];
+}
+
+/** An HTTP connection manager for callers that are the kubelet. */
+export function httpFilter(name: string, parts: HttpParts): EnvoyObject {
+  return {
+    name: 'http',
+    typed_config: {
+      '@type': typeUrl('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
+      stat_prefix: name,
+      route_config: {
+        virtual_hosts: [
+          {
+            name,
+            domains: ['*'],
+            // The kubelet would follow a redirect to the sidecar's port; without the place it takes the 3xx as success.
+            response_headers_to_remove: ['location'],
+            routes: parts.routes,
+          },
+        ],
+      },
+      http_filters: [
+        ...parts.filters,
+        { name: 'router', typed_config: { '@type': typeUrl('envoy.extensions.filters.http.router.v3.Router') } },
+      ],
+    },
+  };
+}
