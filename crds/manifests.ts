@@ -1,7 +1,8 @@
 /** The CustomResourceDefinitions, made from the schemas: for the YAML files, and for the install manifest. */
 import { kinds } from './kinds.ts';
 import type { KindDefinition } from './schema/kind.ts';
-import { structural, type Json, type JsonObject } from './structural.ts';
+import type { Rule } from './schema/kit.ts';
+import { structural, type JsonObject } from './structural.ts';
 
 /** One CRD a kind, in the order of `kinds`. Throws NotStructural when a schema is not fit for the API server. */
 export function allCrds(): JsonObject[] {
@@ -57,8 +58,11 @@ function rootSchema(definition: KindDefinition): JsonObject {
       spec,
       ...(status === undefined ? {} : { status: structural(status, `${kind}.status`) }),
     },
-    ...(rules === undefined
-      ? {}
-      : { 'x-kubernetes-validations': rules.map(({ holds: _checkedInTypeScript, ...rule }): Json => ({ ...rule })) }),
+    ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules.map(rootRule) }),
   };
+}
+
+/** The API server takes no fieldPath into metadata: messages of root rules name the field themselves. */
+function rootRule({ rule, message }: Rule): JsonObject {
+  return { rule, message };
 }

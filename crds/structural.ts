@@ -4,7 +4,7 @@
  */
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { isRecord } from './validate.ts';
+import { brokenRules, isRecord, rulesOf } from './validate.ts';
 
 /** A JSON object of the CRD. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -63,11 +63,24 @@ export function structural(schema: TSchema, path: string): JsonObject {
       case 'x-kubernetes-validations':
         result[key] = (value as Record<string, Json>[]).map(({ holds: _checkedInTypeScript, ...rule }) => rule);
         break;
+      case 'default':
+        result[key] = defaultOf(schema);
+        break;
       default:
         result[key] = value as Json;
     }
   }
   return result;
+}
+
+/**
+ * The API server checks a default against the rules beside it before it fills in what the default leaves out: such a
+ * default must be complete. Elsewhere `{}` will do.
+ */
+function defaultOf(schema: TSchema): Json {
+  const fallback: unknown = Reflect.get(schema, 'default');
+  const complete = rulesOf(schema).length > 0 ? Value.Default(schema, structuredClone(fallback)) : fallback;
+  return complete as Json;
 }
 
 function properties(value: unknown, path: string): JsonObject {
@@ -129,7 +142,9 @@ function refuseBadDefault(schema: TSchema, path: string): void {
   if (fallback === undefined) return;
   const filled = Value.Default(schema, structuredClone(fallback));
   const [error] = Value.Errors(schema, filled);
-  if (error !== undefined) {
-    throw new NotStructural(path, `the default ${JSON.stringify(fallback)} fails its own schema: ${error.message}`);
+  const [broken] = error === undefined ? brokenRules(schema, filled, path) : [];
+  const problem = error?.message ?? broken?.message;
+  if (problem !== undefined) {
+    throw new NotStructural(path, `the default ${JSON.stringify(fallback)} fails its own schema: ${problem}`);
   }
 }

@@ -42,7 +42,7 @@ export const meshConfig = {
   rules: [
     {
       rule: "self.metadata.name == 'osm-mesh-config'",
-      message: 'a MeshConfig is named osm-mesh-config: a control plane has exactly one',
+      message: 'metadata.name must be osm-mesh-config: a control plane has exactly one MeshConfig',
       fieldPath: '.metadata.name',
       holds: (self: { metadata: { name: string } }) => self.metadata.name === 'osm-mesh-config',
     },
