@@ -1,0 +1,150 @@
+/** Clusters: other services behind mTLS, the application itself, and what is not the mesh's. */
+import type { InboundView, MeshProtocol, OutboundView, UpstreamCluster } from '#mesh/view.ts';
+import type { CircuitBreakersSchema } from '#xds/proto/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import {
+  ClusterSchema,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+} from '#xds/proto/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { HttpProtocolOptionsSchema } from '#xds/proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import type { Resource } from '#xds/resource.ts';
+import { type Init, duration, pack, resource } from './encode.ts';
+import { keepalive, socketAddress } from './listener.ts';
+import { memo } from './memo.ts';
+import { IDENTITY_SECRETS, METADATA, PASSTHROUGH_CLUSTER, localClusterName, speaksHttp2 } from './names.ts';
+import { awaitedBriefly } from './sources.ts';
+import { upstreamTls } from './tls.ts';
+
+type Cluster = Init<typeof ClusterSchema>;
+
+/** Envoy's defaults (1,024 connections and requests, 3 retries) would fail calls that nobody asked to limit. */
+const NO_LIMIT = 0xffff_ffff;
+const noLimits: Init<typeof CircuitBreakersSchema> = {
+  thresholds: [
+    {
+      maxConnections: NO_LIMIT,
+      maxPendingRequests: NO_LIMIT,
+      maxRequests: NO_LIMIT,
+      maxRetries: NO_LIMIT,
+    },
+  ],
+};
+
+/** Below the hour after which the other side closes an idle connection, so that no request meets it closing. */
+const UPSTREAM_IDLE_MS = 50 * 60_000;
+
+/** A service as callers reach it: endpoints by EDS, or the very address that the application resolved. */
+export const upstreamCluster = memo((cluster: UpstreamCluster): Resource => {
+  const common: Cluster = {
+    name: cluster.name,
+    connectTimeout: duration(cluster.connectTimeoutMs),
+    circuitBreakers: noLimits,
+    metadata: { filterMetadata: { [METADATA]: { namespace: cluster.namespace, service: cluster.service } } },
+    transportSocket: upstreamTls(cluster.sni, cluster.accounts, cluster.tls),
+    upstreamConnectionOptions: { tcpKeepalive: keepalive },
+    ...httpOptions(cluster.protocol, UPSTREAM_IDLE_MS),
+  };
+  switch (cluster.discovery) {
+    case 'endpoints':
+      return resource(
+        ClusterSchema,
+        cluster.name,
+        {
+          ...common,
+          ...discoveredBy(Cluster_DiscoveryType.EDS),
+          lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+          edsClusterConfig: { edsConfig: awaitedBriefly },
+          // A pod that left the endpoints is gone at once, whatever its health was.
+          ignoreHealthOnHostRemoval: true,
+        },
+        { endpoints: [cluster.name], secrets: IDENTITY_SECRETS },
+      );
+    case 'original-destination':
+      return resource(
+        ClusterSchema,
+        cluster.name,
+        { ...common, ...byOriginalDestination(cluster.targetPort) },
+        { secrets: IDENTITY_SECRETS },
+      );
+  }
+});
+
+/** The application, one cluster a port and HTTP version. */
+export const localClusters = memo((view: InboundView): readonly Resource[] => {
+  const known = new Map<string, Resource>();
+  for (const { targetPort, protocol } of view.chains) {
+    const name = localClusterName(targetPort, protocol);
+    if (!known.has(name)) known.set(name, localCluster(name, view, targetPort, protocol));
+  }
+  return [...known.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+});
+
+function localCluster(name: string, view: InboundView, port: number, protocol: MeshProtocol): Resource {
+  return resource(ClusterSchema, name, {
+    name,
+    connectTimeout: duration(1000),
+    circuitBreakers: noLimits,
+    ...discoveredBy(Cluster_DiscoveryType.STATIC),
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: 'endpoint',
+                value: { address: socketAddress(view.applicationAddress, port) },
+              },
+            },
+          ],
+        },
+      ],
+    },
+    // Closed before the application's own keep-alive ends: a request on a connection that closes under it is lost.
+    ...httpOptions(protocol, view.applicationIdleTimeoutMs),
+  });
+}
+
+/** Destinations that are not the mesh's, as they came. */
+export const passthrough = memo((view: OutboundView): Resource | undefined =>
+  view.unknownDestinations === 'passthrough' ? passthroughCluster : undefined,
+);
+
+const passthroughCluster = resource(ClusterSchema, PASSTHROUGH_CLUSTER, {
+  name: PASSTHROUGH_CLUSTER,
+  connectTimeout: duration(5000),
+  circuitBreakers: noLimits,
+  upstreamConnectionOptions: { tcpKeepalive: keepalive },
+  ...byOriginalDestination(undefined),
+});
+
+function byOriginalDestination(port: number | undefined): Cluster {
+  return {
+    ...discoveredBy(Cluster_DiscoveryType.ORIGINAL_DST),
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    ...(port === undefined ? {} : { lbConfig: { case: 'originalDstLbConfig', value: { upstreamPortOverride: port } } }),
+  };
+}
+
+function discoveredBy(value: Cluster_DiscoveryType): Pick<Cluster, 'clusterDiscoveryType'> {
+  return { clusterDiscoveryType: { case: 'type', value } };
+}
+
+/** `http` speaks the caller's version, `http2` and `grpc` HTTP/2; TCP none. */
+function httpOptions(protocol: MeshProtocol, idleMs: number): Pick<Cluster, 'typedExtensionProtocolOptions'> {
+  if (protocol === 'tcp' || protocol === 'tcp-server-first') return {};
+  const http2ProtocolOptions = { allowConnect: true };
+  return {
+    typedExtensionProtocolOptions: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': pack(HttpProtocolOptionsSchema, {
+        commonHttpProtocolOptions: { idleTimeout: duration(idleMs) },
+        upstreamProtocolOptions: speaksHttp2(protocol)
+          ? {
+              case: 'explicitHttpConfig',
+              value: { protocolConfig: { case: 'http2ProtocolOptions', value: http2ProtocolOptions } },
+            }
+          : { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } },
+      }),
+    },
+  };
+}

@@ -1,0 +1,70 @@
+/** HTTP connection managers: one a port outbound, one a chain inbound. */
+import type { FilterSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { RouterSchema } from '#xds/proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import {
+  type HttpFilterSchema,
+  HttpConnectionManagerSchema,
+  HttpConnectionManager_CodecType,
+  HttpConnectionManager_ServerHeaderTransformation,
+} from '#xds/proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { type Init, duration, pack } from './encode.ts';
+import { inboundLocalReplies } from './local-reply.ts';
+import { denyAllHttp } from './rbac.ts';
+import { awaited } from './sources.ts';
+
+type Filter = Init<typeof FilterSchema>;
+type HttpFilter = Init<typeof HttpFilterSchema>;
+export type ConnectionManager = Init<typeof HttpConnectionManagerSchema>;
+
+/** Adds no x-envoy-* header of its own to what passes. */
+export const router: HttpFilter = {
+  name: 'envoy.filters.http.router',
+  configType: { case: 'typedConfig', value: pack(RouterSchema, { suppressEnvoyHeaders: true }) },
+};
+
+/** For calls of the application, by Host header over the routes `routeName`. */
+export function outboundConnectionManager(routeName: string): Filter {
+  return connectionManager({ statPrefix: 'outbound', ...routes(routeName), httpFilters: [router] });
+}
+
+/**
+ * For calls to the application. The path is brought to its plain form (dot segments resolved) for matching and for the
+ * application alike, so both read the same one; what Envoy cannot decide for the application is `ambiguousPath`'s.
+ */
+export function inboundConnectionManager(routeName: string): Filter {
+  return connectionManager({
+    statPrefix: 'inbound',
+    ...routes(routeName),
+    httpFilters: [denyAllHttp, router],
+    normalizePath: true,
+    localReplyConfig: inboundLocalReplies,
+  });
+}
+
+/**
+ * What all have in common: bytes pass as they are (no server, request id or forwarded-for header of ours), and a stream may
+ * be silent as long as it likes.
+ */
+export function connectionManager(settings: ConnectionManager): Filter {
+  return {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: {
+      case: 'typedConfig',
+      value: pack(HttpConnectionManagerSchema, {
+        codecType: HttpConnectionManager_CodecType.AUTO,
+        serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+        generateRequestId: false,
+        preserveExternalRequestId: true,
+        streamIdleTimeout: duration(0),
+        httpProtocolOptions: { acceptHttp10: true },
+        http2ProtocolOptions: { allowConnect: true },
+        upgradeConfigs: [{ upgradeType: 'websocket' }],
+        ...settings,
+      }),
+    },
+  };
+}
+
+function routes(routeConfigName: string): Pick<ConnectionManager, 'routeSpecifier'> {
+  return { routeSpecifier: { case: 'rds', value: { configSource: awaited, routeConfigName } } };
+}

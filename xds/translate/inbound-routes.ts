@@ -1,0 +1,64 @@
+/** RouteConfigurations `inbound.<chain>`: which requests may reach the application, and from whom. */
+import type { Denial, InboundChain, InboundRoute, InboundRoutes } from '#mesh/view.ts';
+import { RouteConfigurationSchema } from '#xds/proto/gen/envoy/config/route/v3/route_pb.js';
+import { type RouteSchema, VirtualHostSchema } from '#xds/proto/gen/envoy/config/route/v3/route_components_pb.js';
+import type { Resource } from '#xds/resource.ts';
+import { type Init, duration, encode, resourceWithChildren } from './encode.ts';
+import { anyRequest, routeMatch } from './http-match.ts';
+import { denialMetadata } from './local-reply.ts';
+import { memo } from './memo.ts';
+import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER, localClusterName } from './names.ts';
+import { HTTP_RBAC, allowOnRoute } from './rbac.ts';
+
+type Route = Init<typeof RouteSchema>;
+
+/** Undefined for a TCP chain. */
+export const inboundRoutes = memo((chain: InboundChain): Resource | undefined => {
+  if (chain.policy.kind !== 'http') return undefined;
+  const { routes } = chain.policy;
+  const cluster = localClusterName(chain.targetPort, chain.protocol);
+  const parts = [encode(VirtualHostSchema, virtualHost(routes, cluster))];
+  if (!routes.domains.includes('*')) parts.push(unknownHost);
+  return resourceWithChildren(
+    RouteConfigurationSchema,
+    routes.name,
+    { name: routes.name },
+    { field: 'virtualHosts', parts },
+  );
+});
+
+function virtualHost(routes: InboundRoutes, cluster: string): Init<typeof VirtualHostSchema> {
+  return {
+    name: routes.name,
+    domains: [...routes.domains],
+    routes: [...routes.routes.map((route) => toApplication(route, cluster)), noRoute],
+  };
+}
+
+function toApplication(route: InboundRoute, cluster: string): Route {
+  return {
+    match: routeMatch(route.match, 'guard'),
+    metadata: denialMetadata(route.denial),
+    typedPerFilterConfig: { [HTTP_RBAC]: allowOnRoute(route) },
+    // Words of ours in an application's mouth: a forged `not sent` would have a request sent twice.
+    responseHeadersToRemove: [DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER],
+    action: {
+      case: 'route',
+      value: { clusterSpecifier: { case: 'cluster', value: cluster }, timeout: duration(0) },
+    },
+  };
+}
+
+const noRouteDenial: Denial = {
+  key: 'no-route',
+  message: 'No policy of the service speaks of this host, method, path and headers.',
+};
+
+/** Has no allowance of its own, so the filter's deny-all answers, with this reason; the action is never reached. */
+const noRoute: Route = {
+  match: anyRequest,
+  metadata: denialMetadata(noRouteDenial),
+  action: { case: 'directResponse', value: { status: 403 } },
+};
+
+const unknownHost = encode(VirtualHostSchema, { name: 'no-route', domains: ['*'], routes: [noRoute] });

@@ -1,0 +1,54 @@
+/** The listener `inbound`: everything that other sidecars send to the application. */
+import type { InboundChain, InboundView } from '#mesh/view.ts';
+import type { TlsSettings } from '#mesh/objects.ts';
+import { TrafficDirection } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
+import { FilterChainSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_pb.js';
+import type { Resource } from '#xds/resource.ts';
+import { inboundConnectionManager } from './connection-manager.ts';
+import { encode, resourceWithChildren } from './encode.ts';
+import { listenOn, originalDestination, tlsInspector } from './listener.ts';
+import { memo, memo2 } from './memo.ts';
+import { IDENTITY_SECRETS, INBOUND_PORT, MESH_ALPN, localClusterName } from './names.ts';
+import { allowConnection } from './rbac.ts';
+import { tcpProxyToApplication } from './tcp-proxy.ts';
+import { downstreamTls } from './tls.ts';
+
+/** Undefined for a pod of no service: there is nothing to call. */
+export const inboundListener = memo((view: InboundView): Resource | undefined => {
+  if (view.chains.length === 0) return undefined;
+  return resourceWithChildren(
+    ListenerSchema,
+    'inbound',
+    {
+      name: 'inbound',
+      ...listenOn(INBOUND_PORT, view.ipv6),
+      trafficDirection: TrafficDirection.INBOUND,
+      listenerFilters: [tlsInspector, originalDestination],
+    },
+    { field: 'filterChains', parts: view.chains.map((chain) => filterChain(chain, view.tls)) },
+    { secrets: IDENTITY_SECRETS },
+  );
+});
+
+/**
+ * HTTP chains let every certificate of the mesh in and decide by request, so a policy that changes is obeyed on open
+ * connections too and drains none; TCP has nothing to decide by but the handshake.
+ */
+const filterChain = memo2((chain: InboundChain, tls: TlsSettings): Uint8Array => {
+  const { name, targetPort, sni, policy } = chain;
+  return encode(FilterChainSchema, {
+    name,
+    filterChainMatch: {
+      destinationPort: targetPort,
+      serverNames: [sni],
+      transportProtocol: 'tls',
+      applicationProtocols: [MESH_ALPN],
+    },
+    transportSocket: downstreamTls(policy.kind === 'http' ? { kind: 'any-mesh-identity' } : policy.allowed, tls),
+    filters:
+      policy.kind === 'http'
+        ? [inboundConnectionManager(policy.routes.name)]
+        : [allowConnection(policy.allowed), tcpProxyToApplication(localClusterName(targetPort, chain.protocol))],
+  });
+});

@@ -1,0 +1,83 @@
+/** The listener `outbound`: everything that the application sends. */
+import type { OutboundTcpService, OutboundView } from '#mesh/view.ts';
+import { TrafficDirection } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
+import { FilterChainSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_pb.js';
+import type { Resource } from '#xds/resource.ts';
+import { outboundConnectionManager } from './connection-manager.ts';
+import { type ChainAddresses, destinationMatcher } from './destination-match.ts';
+import { type Init, encode, resourceWithChildren } from './encode.ts';
+import { listenOn, originalDestination } from './listener.ts';
+import { memo } from './memo.ts';
+import { OUTBOUND_PORT, PASSTHROUGH_CLUSTER } from './names.ts';
+import { closeAtOnce, tcpProxyTo } from './tcp-proxy.ts';
+
+const DENIED_CHAIN = 'denied';
+
+/**
+ * In-mesh ports need no inspector, so there is none: it would make a server that speaks first wait, and a listener filter
+ * that changes with the services would drain every connection.
+ */
+export const outboundListener = memo((view: OutboundView): Resource => {
+  const chains = [
+    ...view.httpPorts.map(({ routes }) => httpChain(routes.name)),
+    ...view.tcpServices.map(tcpChain),
+    deniedChain,
+  ];
+  return resourceWithChildren(
+    ListenerSchema,
+    'outbound',
+    {
+      name: 'outbound',
+      ...listenOn(OUTBOUND_PORT, view.ipv6),
+      trafficDirection: TrafficDirection.OUTBOUND,
+      listenerFilters: [originalDestination],
+      filterChainMatcher: destinationMatcher([...targets(view)]),
+      defaultFilterChain: view.unknownDestinations === 'passthrough' ? passthroughChain : closingChain,
+    },
+    { field: 'filterChains', parts: chains },
+  );
+});
+
+function* targets(view: OutboundView): Iterable<ChainAddresses> {
+  for (const { port, addresses } of view.httpPorts) yield { port, addresses, chain: httpChainName(`outbound.${port}`) };
+  for (const service of view.tcpServices) {
+    yield { port: service.port, addresses: service.addresses, chain: tcpChainName(service) };
+  }
+  for (const { port, addresses } of view.deniedTcp) yield { port, addresses, chain: DENIED_CHAIN };
+}
+
+const httpChainName = (routes: string): string => `http.${routes}`;
+const tcpChainName = (service: OutboundTcpService): string => `tcp.${service.name}`;
+
+const httpChains = new Map<string, Uint8Array>();
+
+/** One a port; at most 65,535 of some hundred bytes are ever remembered. */
+function httpChain(routeName: string): Uint8Array {
+  let bytes = httpChains.get(routeName);
+  if (bytes === undefined) {
+    bytes = encode(FilterChainSchema, {
+      name: httpChainName(routeName),
+      filters: [outboundConnectionManager(routeName)],
+    });
+    httpChains.set(routeName, bytes);
+  }
+  return bytes;
+}
+
+const tcpChain = memo((service: OutboundTcpService) =>
+  encode(FilterChainSchema, {
+    name: tcpChainName(service),
+    filters: [tcpProxyTo(`outbound.${service.name}`, service.backends)],
+  }),
+);
+
+/** Always there, so that the first address that is denied changes the matcher alone. */
+const deniedChain = encode(FilterChainSchema, { name: DENIED_CHAIN, filters: [closeAtOnce] });
+
+const passthroughChain: Init<typeof FilterChainSchema> = {
+  name: 'passthrough',
+  filters: [tcpProxyTo('passthrough', [{ cluster: PASSTHROUGH_CLUSTER, weight: 1 }])],
+};
+
+const closingChain: Init<typeof FilterChainSchema> = { name: 'unknown', filters: [closeAtOnce] };

@@ -1,0 +1,39 @@
+/** No request is lost where it can be helped: which failures a caller's sidecar tries again, on another host. */
+import type { RetryPolicySchema } from '#xds/proto/gen/envoy/config/route/v3/route_components_pb.js';
+import { PreviousHostsPredicateSchema } from '#xds/proto/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { type Init, duration, pack } from './encode.ts';
+import { NOT_SENT_HEADER, RESET_HEADER } from './names.ts';
+
+type RetryPolicy = Init<typeof RetryPolicySchema>;
+
+/** Safe for any method: nothing of the request had reached an application. */
+export const retryUnsent: RetryPolicy = onAnotherHost(
+  'connect-failure,refused-stream,reset-before-request,retriable-headers',
+  [NOT_SENT_HEADER],
+);
+
+/** For methods that change nothing: also when the connection broke under the request. */
+export const retrySafeMethod: RetryPolicy = onAnotherHost('connect-failure,refused-stream,reset,retriable-headers', [
+  NOT_SENT_HEADER,
+  RESET_HEADER,
+]);
+
+/** RE2 of the methods that may be sent twice (RFC 9110: safe methods). */
+export const SAFE_METHODS = 'GET|HEAD|OPTIONS';
+
+function onAnotherHost(retryOn: string, marks: readonly string[]): RetryPolicy {
+  return {
+    retryOn,
+    retriableHeaders: marks.map((name) => ({ name, headerMatchSpecifier: { case: 'presentMatch', value: true } })),
+    numRetries: 3,
+    retryHostPredicate: [
+      {
+        name: 'envoy.retry_host_predicates.previous_hosts',
+        configType: { case: 'typedConfig', value: pack(PreviousHostsPredicateSchema, {}) },
+      },
+    ],
+    // With fewer hosts than retries the last draw counts, even of a host that failed before.
+    hostSelectionRetryMaxAttempts: 5n,
+    retryBackOff: { baseInterval: duration(25), maxInterval: duration(250) },
+  };
+}

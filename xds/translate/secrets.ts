@@ -1,0 +1,60 @@
+/** The two secrets of a sidecar. Kept out of every shared cache: a private key belongs to one stream. */
+import type { Resource } from '#xds/resource.ts';
+import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { SPIFFECertValidatorConfigSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.js';
+import { contentHash, encode, pack, resource, typeUrl } from './encode.ts';
+import { ROOTS_SECRET, WORKLOAD_SECRET } from './names.ts';
+
+export interface SidecarSecrets {
+  readonly workload: {
+    /** PEM, leaf first, then intermediates. */
+    readonly certificateChain: string;
+    /** Shows the key's PEM (PKCS #8). A function, so that nothing that prints this object prints the key. */
+    readonly privateKey: () => string;
+  };
+  /** PEM bundles by trust domain; while a rotation runs, more than one certificate or domain. */
+  readonly roots: Readonly<Record<string, string>>;
+}
+
+export function translateSecrets(secrets: SidecarSecrets): Resource[] {
+  return [workload(secrets.workload), roots(secrets.roots)];
+}
+
+/** Its version is the certificate's fingerprint: nothing derived from the key leaves as metadata. */
+function workload({ certificateChain, privateKey }: SidecarSecrets['workload']): Resource {
+  return {
+    type: typeUrl(SecretSchema),
+    name: WORKLOAD_SECRET,
+    bytes: encode(SecretSchema, {
+      name: WORKLOAD_SECRET,
+      type: {
+        case: 'tlsCertificate',
+        value: { certificateChain: inline(certificateChain), privateKey: inline(privateKey()) },
+      },
+    }),
+    hash: contentHash(new TextEncoder().encode(certificateChain)),
+  };
+}
+
+/** A certificate is checked against the roots of its own trust domain and no other's. */
+function roots(bundles: SidecarSecrets['roots']): Resource {
+  const domains = Object.keys(bundles).toSorted();
+  return resource(SecretSchema, ROOTS_SECRET, {
+    name: ROOTS_SECRET,
+    type: {
+      case: 'validationContext',
+      value: {
+        customValidatorConfig: {
+          name: 'envoy.tls.cert_validator.spiffe',
+          typedConfig: pack(SPIFFECertValidatorConfigSchema, {
+            trustDomains: domains.map((name) => ({ name, trustBundle: inline(bundles[name] ?? '') })),
+          }),
+        },
+      },
+    },
+  });
+}
+
+function inline(value: string) {
+  return { specifier: { case: 'inlineString' as const, value } };
+}

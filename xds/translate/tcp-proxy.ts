@@ -1,0 +1,54 @@
+/** Network filters of TCP chains. */
+import type { WeightedBackend } from '#mesh/view.ts';
+import type { FilterSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { ConfigSchema as DirectResponseSchema } from '#xds/proto/gen/envoy/extensions/filters/network/direct_response/v3/config_pb.js';
+import {
+  TcpProxySchema,
+  UpstreamConnectMode,
+} from '#xds/proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { type Init, duration, pack } from './encode.ts';
+
+type Filter = Init<typeof FilterSchema>;
+type TcpProxy = Init<typeof TcpProxySchema>;
+
+/** Forwards to backends by weight, as soon as the application connects: a server may speak first. */
+export function tcpProxyTo(statPrefix: string, backends: readonly WeightedBackend[]): Filter {
+  const [first, ...others] = backends;
+  if (first === undefined) return closeAtOnce;
+  return tcpProxy({
+    statPrefix,
+    clusterSpecifier:
+      others.length === 0
+        ? { case: 'cluster', value: first.cluster }
+        : {
+            case: 'weightedClusters',
+            value: { clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })) },
+          },
+  });
+}
+
+/**
+ * Forwards to the application, which is not even connected to before the caller's certificate is verified: a server that
+ * speaks first would otherwise have spoken to a stranger.
+ */
+export function tcpProxyToApplication(cluster: string): Filter {
+  return tcpProxy({
+    statPrefix: 'inbound',
+    clusterSpecifier: { case: 'cluster', value: cluster },
+    upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE,
+  });
+}
+
+/** Closes a connection when it is accepted, before anything is read, written or connected to. */
+export const closeAtOnce: Filter = {
+  name: 'envoy.filters.network.direct_response',
+  configType: { case: 'typedConfig', value: pack(DirectResponseSchema, {}) },
+};
+
+/** A connection may be silent for ever (a pool of database connections at night); keep-alives find dead peers. */
+function tcpProxy(settings: TcpProxy): Filter {
+  return {
+    name: 'envoy.filters.network.tcp_proxy',
+    configType: { case: 'typedConfig', value: pack(TcpProxySchema, { idleTimeout: duration(0), ...settings }) },
+  };
+}
