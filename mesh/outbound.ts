@@ -43,13 +43,8 @@ export function buildOutbound(model: MeshModel, client: Client): OutboundView {
       if (isHttp(port.protocol)) addHttp(draft, model, client, { service, port });
       else addTcp(draft, model, client, { service, port });
     }
-    for (const port of service.closedPorts) {
-      addTo(
-        draft.closed,
-        port,
-        service.addresses.map(({ address }) => address),
-      );
-    }
+    // a port that another service over the same pods can use stays open for that one
+    for (const port of service.closedPorts) addTo(draft.closed, port, ownedAddresses(model, service, port));
   }
   const view: Omit<OutboundView, 'key'> = {
     httpPorts: [...draft.hosts]
@@ -83,7 +78,7 @@ interface Target {
 }
 
 function addHttp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {
-  const addresses = ownedAddresses(model, service, port);
+  const addresses = ownedAddresses(model, service, port.port);
   addTo(draft.httpAddresses, port.port, addresses);
   const destination = destinationOf(model, client.account, service, port);
   const scope = {
@@ -180,7 +175,7 @@ function ranksBefore(a: OutboundVirtualHost, b: OutboundVirtualHost, domain: str
 
 function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {
   const destination = destinationOf(model, client.account, service, port);
-  const owned = new Set(ownedAddresses(model, service, port));
+  const owned = new Set(ownedAddresses(model, service, port.port));
   const mine = service.addresses.filter(({ address }) => owned.has(address));
   const backends = destination.kind === 'forward' ? (destination.routes[0]?.backends ?? []) : [];
   if (destination.kind === 'denied' || backends.length === 0) {
@@ -205,10 +200,10 @@ function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port 
   draft.tcp.push(model.parts.intern(key, () => ({ key, name, port: port.port, addresses, backends })));
 }
 
-function ownedAddresses(model: MeshModel, service: MeshService, port: MeshPort): string[] {
+function ownedAddresses(model: MeshModel, service: MeshService, port: number): string[] {
   return service.addresses
     .map(({ address }) => address)
-    .filter((address) => (model.owners.get(ownerKey(address, port.port)) ?? service.key) === service.key);
+    .filter((address) => (model.owners.get(ownerKey(address, port)) ?? service.key) === service.key);
 }
 
 function addTo(map: Map<number, Set<string>>, port: number, values: Iterable<string>): void {
