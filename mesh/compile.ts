@@ -5,7 +5,7 @@
 import { buildAccess, indexMatches } from './access.ts';
 import { PartTable } from './intern.ts';
 import { buildOwners } from './owners.ts';
-import type { MeshModel, MeshService, NameKey } from './model.ts';
+import { emptyMemo, type MeshModel, type MeshService, type NameKey } from './model.ts';
 import type { MeshObjects, PodObject } from './objects.ts';
 import { compareText } from './order.ts';
 import { compareProblems, type Problem } from './problem.ts';
@@ -57,7 +57,7 @@ export function compile(objects: MeshObjects, previous?: MeshModel): CompileResu
     servicesOf,
     owners: buildOwners(services, problems),
     parts,
-    memo: { outbound: new Map(), inbound: new Map(), assignments: new WeakMap() },
+    memo: emptyMemo(),
   };
   return { model, problems: problems.sort(compareProblems) };
 }

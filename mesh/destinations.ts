@@ -2,21 +2,29 @@
 import { reaches } from './access.ts';
 import type { AccountKey } from './identity.ts';
 import { digest } from './intern.ts';
-import type { MeshModel, MeshPort, MeshService } from './model.ts';
+import type { Destination, MeshModel, MeshPort, MeshService } from './model.ts';
 import { isHttp } from './protocols.ts';
-import type { OutboundRoute, UpstreamCluster, WeightedBackend } from './view.ts';
+import type { UpstreamCluster, WeightedBackend } from './view.ts';
 
 /** Time for the TCP connection to a peer sidecar. */
 const CONNECT_TIMEOUT_MS = 5000;
 
-export type Destination =
-  /** The last route has no conditions; a route without backends is answered 503. */
-  | {
-      readonly kind: 'forward';
-      readonly routes: readonly OutboundRoute[];
-      readonly clusters: readonly UpstreamCluster[];
-    }
-  | { readonly kind: 'denied' };
+/**
+ * The accounts of a service, and of the backends of its split, that a client reaches on a port, as text. Two clients with the
+ * same reach have the same destination.
+ */
+export function reachOf(model: MeshModel, source: AccountKey, service: MeshService, port: MeshPort): string {
+  if (model.access.kind === 'permissive') return '*';
+  const own = reachableAccounts(model, source, service, port);
+  const split = model.splits.get(service.key);
+  if (split === undefined) return own.join(' ');
+  const others = (split.backends.get(port.port) ?? []).map(({ service: key }) => {
+    const backend = model.services.get(key);
+    const at = backend?.ports.find((entry) => entry.port === port.port);
+    return backend === undefined || at === undefined ? '' : reachableAccounts(model, source, backend, at).join(' ');
+  });
+  return [own.join(' '), ...others].join('|');
+}
 
 /** By the service's own name: its split if it has one, else its own pods. */
 export function destinationOf(model: MeshModel, source: AccountKey, service: MeshService, port: MeshPort): Destination {
@@ -82,7 +90,7 @@ function dividedDestination(
   return backends.length === 0 && denied > 0 ? { kind: 'denied' } : forward(backends, clusters);
 }
 
-export function reachableAccounts(
+function reachableAccounts(
   model: MeshModel,
   source: AccountKey,
   service: MeshService,

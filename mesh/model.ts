@@ -1,8 +1,18 @@
-/** The mesh as one revision of the cluster's objects describes it, in neutral terms. Data only; `compile` makes it. */
+/** The mesh as one revision of the cluster's objects describes it, in neutral terms. `compile` makes it. */
 import type { AccountKey } from './identity.ts';
 import type { PartTable } from './intern.ts';
 import type { MeshSettings, PodObject, ServiceObject } from './objects.ts';
-import type { EndpointAssignment, HttpMatch, InboundView, MeshEndpoint, MeshProtocol, OutboundView } from './view.ts';
+import type {
+  EndpointAssignment,
+  HttpMatch,
+  InboundView,
+  MeshEndpoint,
+  MeshProtocol,
+  OutboundRoute,
+  OutboundView,
+  OutboundVirtualHost,
+  UpstreamCluster,
+} from './view.ts';
 
 /** `<namespace>/<name>` of a service or a pod. */
 export type NameKey = string;
@@ -30,11 +40,50 @@ export interface MeshModel {
   readonly memo: ModelMemo;
 }
 
-/** Views of this revision that were already made. Parts outlive it in `parts`. */
+/** What was already made of this revision, so that a hundred clients that see the same cost one. Parts outlive it in `parts`. */
 export interface ModelMemo {
   readonly outbound: Map<string, OutboundView>;
   readonly inbound: Map<string, InboundView>;
   readonly assignments: WeakMap<MeshService, Map<string, EndpointAssignment>>;
+  /** By service, port and the accounts that a client reaches. */
+  readonly destinations: Map<string, Destination>;
+  /** By the same, and whether the client is in the service's namespace. */
+  readonly hosts: Map<string, readonly OutboundVirtualHost[]>;
+  /** Addresses that a service has for itself, by service and port. */
+  readonly owned: Map<string, readonly string[]>;
+  /** All addresses of HTTP services, by port. */
+  readonly httpAddresses: Map<number, readonly string[]>;
+}
+
+/** Where a client's calls to a service port go. */
+export type Destination =
+  /** The last route has no conditions; a route without backends is answered 503. */
+  | {
+      readonly kind: 'forward';
+      readonly routes: readonly OutboundRoute[];
+      readonly clusters: readonly UpstreamCluster[];
+    }
+  | { readonly kind: 'denied' };
+
+export function emptyMemo(): ModelMemo {
+  return {
+    outbound: new Map(),
+    inbound: new Map(),
+    assignments: new WeakMap(),
+    destinations: new Map(),
+    hosts: new Map(),
+    owned: new Map(),
+    httpAddresses: new Map(),
+  };
+}
+
+/** The value under this key, made when it is asked for the first time. */
+export function memoised<K, T>(memo: Map<K, T>, key: K, make: () => T): T {
+  const known = memo.get(key);
+  if (known !== undefined) return known;
+  const value = make();
+  memo.set(key, value);
+  return value;
 }
 
 export interface MeshService {

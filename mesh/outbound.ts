@@ -1,9 +1,9 @@
 /** What one client sees of the mesh: HTTP ports with their virtual hosts, TCP services, and addresses that are closed. */
-import { destinationOf, type Destination, directDestination } from './destinations.ts';
+import { destinationOf, directDestination, reachOf } from './destinations.ts';
 import { addressHost, hostNames, withPorts } from './hosts.ts';
 import type { AccountKey } from './identity.ts';
 import { digest } from './intern.ts';
-import type { MeshModel, MeshPort, MeshService } from './model.ts';
+import { type Destination, memoised, type MeshModel, type MeshPort, type MeshService } from './model.ts';
 import { compareText, sortedSet } from './order.ts';
 import { ownerKey } from './owners.ts';
 import { isHttp } from './protocols.ts';
@@ -24,20 +24,15 @@ export interface Client {
 
 interface Draft {
   readonly hosts: Map<number, OutboundVirtualHost[]>;
-  readonly httpAddresses: Map<number, Set<string>>;
+  /** HTTP ports on which the name of a single pod is known: only there can two virtual hosts want one domain. */
+  readonly podNamed: Set<number>;
   readonly closed: Map<number, Set<string>>;
   readonly tcp: OutboundTcpService[];
   readonly clusters: Map<string, UpstreamCluster>;
 }
 
 export function buildOutbound(model: MeshModel, client: Client): OutboundView {
-  const draft: Draft = {
-    hosts: new Map(),
-    httpAddresses: new Map(),
-    closed: new Map(),
-    tcp: [],
-    clusters: new Map(),
-  };
+  const draft: Draft = { hosts: new Map(), podNamed: new Set(), closed: new Map(), tcp: [], clusters: new Map() };
   for (const service of model.services.values()) {
     for (const port of service.ports) {
       if (isHttp(port.protocol)) addHttp(draft, model, client, { service, port });
@@ -48,9 +43,9 @@ export function buildOutbound(model: MeshModel, client: Client): OutboundView {
   }
   const view: Omit<OutboundView, 'key'> = {
     httpPorts: [...draft.hosts]
-      .filter(([port]) => draft.httpAddresses.has(port)) // headless services without a pod cannot be resolved
       .sort(([a], [b]) => a - b)
-      .map((entry) => httpPort(model, draft, ...entry)),
+      .map(([port, hosts]) => httpPort(model, port, draft.podNamed.has(port) ? uniqueDomains(model, hosts) : hosts))
+      .filter(({ addresses }) => addresses.length > 0), // headless services without a pod cannot be resolved
     tcpServices: draft.tcp.sort((a, b) => compareText(a.name, b.name)),
     deniedTcp: [...draft.closed]
       .sort(([a], [b]) => a - b)
@@ -78,71 +73,89 @@ interface Target {
 }
 
 function addHttp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {
-  const addresses = ownedAddresses(model, service, port.port);
-  addTo(draft.httpAddresses, port.port, addresses);
-  const destination = destinationOf(model, client.account, service, port);
+  const reach = reachOf(model, client.account, service, port);
+  const at = `${service.key}|${port.port}|${reach}`;
+  const local = client.namespace === service.namespace;
+  const make = (): Destination => destinationOf(model, client.account, service, port);
+  const destination = memoised(model.memo.destinations, at, make);
+  const direct = (): Destination => directDestination(model, client.account, service, port);
+  const hosts = memoised(model.memo.hosts, `${at}|${local}`, () =>
+    virtualHosts(model, { service, port }, { local, destination, direct }),
+  );
+  const list = draft.hosts.get(port.port);
+  if (list === undefined) draft.hosts.set(port.port, [...hosts]);
+  else list.push(...hosts);
+  if (service.hostnames.length > 0) draft.podNamed.add(port.port);
+  if (destination.kind === 'forward') addClusters(draft, destination.clusters);
+  if (hosts.length > 1) addClusters(draft, clustersOf(direct()));
+}
+
+function clustersOf(destination: Destination): readonly UpstreamCluster[] {
+  return destination.kind === 'forward' ? destination.clusters : [];
+}
+
+interface HostContext {
+  readonly local: boolean;
+  readonly destination: Destination;
+  /** Where the name of a single pod leads. */
+  readonly direct: () => Destination;
+}
+
+/** One for the service; a second one where its pods' names lead elsewhere: a split divides calls to the service only. */
+function virtualHosts(model: MeshModel, target: Target, context: HostContext): OutboundVirtualHost[] {
+  const { service, port } = target;
   const scope = {
     namespace: service.namespace,
     clusterDomain: model.settings.clusterDomain,
-    local: client.namespace === service.namespace,
+    local: context.local,
   };
+  const addresses = ownedAddresses(model, service, port.port).map(addressHost);
+  const names = [...hostNames(service.name, scope), ...addresses];
   const podNames = service.hostnames.flatMap((hostname) => hostNames(`${hostname}.${service.name}`, scope));
-  const names = [...hostNames(service.name, scope), ...addresses.map(addressHost)];
-  const divided = model.splits.has(service.key);
-  const hosts = divided ? names : [...names, ...podNames];
-  addVirtualHost(draft, model, client, { service, port, name: service.key, hosts, destination });
-  if (!divided || podNames.length === 0) return;
-  // a split divides what is sent to the service, not what is sent to one pod of it by name
-  addVirtualHost(draft, model, client, {
-    service,
-    port,
-    name: `${service.key}#pods`,
-    hosts: podNames,
-    destination: directDestination(model, client.account, service, port),
-  });
+  if (!model.splits.has(service.key) || podNames.length === 0) {
+    return [virtualHost(model, target, service.key, [...names, ...podNames], context.destination)];
+  }
+  return [
+    virtualHost(model, target, service.key, names, context.destination),
+    virtualHost(model, target, `${service.key}#pods`, podNames, context.direct()),
+  ];
 }
 
-interface HostDraft extends Target {
-  readonly name: string;
-  readonly hosts: readonly string[];
-  readonly destination: Destination;
-}
-
-function addVirtualHost(draft: Draft, model: MeshModel, client: Client, host: HostDraft): void {
-  const { service, port, name, destination } = host;
-  const domains = withPorts(host.hosts, [port.port]);
+function virtualHost(
+  model: MeshModel,
+  { service, port }: Target,
+  name: string,
+  hosts: readonly string[],
+  destination: Destination,
+): OutboundVirtualHost {
+  const domains = withPorts(hosts, [port.port]);
   const action: OutboundVirtualHost['action'] =
     destination.kind === 'denied'
-      ? { kind: 'deny', denial: { key: 'not-allowed', message: denialMessage(client, service) } }
+      ? { kind: 'deny', denial: { key: 'not-allowed', message: denialMessage(service) } }
       : { kind: 'forward', routes: destination.routes };
-  if (destination.kind === 'forward') addClusters(draft, destination.clusters);
   const key = `outbound-host:${digest(name, ...domains, JSON.stringify(action))}`;
-  const part = model.parts.intern(key, () => ({ key, name, domains, action }));
-  const list = draft.hosts.get(port.port);
-  if (list === undefined) draft.hosts.set(port.port, [part]);
-  else list.push(part);
+  return model.parts.intern(key, () => ({ key, name, domains, action }));
 }
 
-function denialMessage(client: Client, service: MeshService): string {
+/**
+ * The caller is not named: it knows its own account, and a message of its own for each account would make what is denied
+ * grow as accounts × services, where it is one part for the whole mesh.
+ */
+function denialMessage(service: MeshService): string {
   const accounts = service.accounts.join(', ');
   return (
-    `${client.account} may not call service ${service.key}: no TrafficTarget in namespace ${service.namespace} with an ` +
-    `HTTPRouteGroup rule has this service account among its sources and ${accounts} as its destination`
+    `the caller's service account may not call service ${service.key}: no TrafficTarget in namespace ${service.namespace} ` +
+    `with an HTTPRouteGroup rule has it among its sources and ${accounts} as its destination`
   );
 }
 
-function httpPort(
-  model: MeshModel,
-  draft: Draft,
-  port: number,
-  hosts: readonly OutboundVirtualHost[],
-): OutboundHttpPort {
-  const virtualHosts = uniqueDomains(model, hosts).sort((a, b) => compareText(a.name, b.name));
+function httpPort(model: MeshModel, port: number, hosts: readonly OutboundVirtualHost[]): OutboundHttpPort {
+  const virtualHosts = hosts.toSorted((a, b) => compareText(a.name, b.name));
   const name = `outbound.${port}`;
   const key = `outbound-routes:${digest(name, ...virtualHosts.map((host) => host.key))}`;
   return {
     port,
-    addresses: sortedSet(draft.httpAddresses.get(port) ?? []),
+    addresses: httpAddresses(model, port),
     routes: model.parts.intern(key, () => ({ key, name, virtualHosts })),
   };
 }
@@ -173,8 +186,21 @@ function ranksBefore(a: OutboundVirtualHost, b: OutboundVirtualHost, domain: str
   return own(a) && !own(b);
 }
 
+/** The same for every client: whether it may call is decided by the Host header, behind the address. */
+function httpAddresses(model: MeshModel, port: number): readonly string[] {
+  return memoised(model.memo.httpAddresses, port, () => {
+    const services = [...model.services.values()].filter(({ ports }) =>
+      ports.some((entry) => entry.port === port && isHttp(entry.protocol)),
+    );
+    return sortedSet(services.flatMap((service) => ownedAddresses(model, service, port)));
+  });
+}
+
 function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {
-  const destination = destinationOf(model, client.account, service, port);
+  const reach = reachOf(model, client.account, service, port);
+  const destination = memoised(model.memo.destinations, `${service.key}|${port.port}|${reach}`, () =>
+    destinationOf(model, client.account, service, port),
+  );
   const owned = new Set(ownedAddresses(model, service, port.port));
   const mine = service.addresses.filter(({ address }) => owned.has(address));
   const backends = destination.kind === 'forward' ? (destination.routes[0]?.backends ?? []) : [];
@@ -200,10 +226,12 @@ function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port 
   draft.tcp.push(model.parts.intern(key, () => ({ key, name, port: port.port, addresses, backends })));
 }
 
-function ownedAddresses(model: MeshModel, service: MeshService, port: number): string[] {
-  return service.addresses
-    .map(({ address }) => address)
-    .filter((address) => (model.owners.get(ownerKey(address, port)) ?? service.key) === service.key);
+function ownedAddresses(model: MeshModel, service: MeshService, port: number): readonly string[] {
+  return memoised(model.memo.owned, `${service.key}|${port}`, () =>
+    service.addresses
+      .map(({ address }) => address)
+      .filter((address) => (model.owners.get(ownerKey(address, port)) ?? service.key) === service.key),
+  );
 }
 
 function addTo(map: Map<number, Set<string>>, port: number, values: Iterable<string>): void {

@@ -1,6 +1,6 @@
 /** The part of the mesh that one sidecar may see. Everything in it is shared with every sidecar that sees the same. */
 import { buildInbound } from './inbound.ts';
-import type { MeshModel } from './model.ts';
+import { memoised, type MeshModel } from './model.ts';
 import { buildOutbound } from './outbound.ts';
 import type { InboundView, OutboundView, ProxyPod, ProxyView } from './view.ts';
 
@@ -23,12 +23,4 @@ function inboundFor(model: MeshModel, pod: ProxyPod): InboundView {
 
 function hasIpv6(pod: ProxyPod): boolean {
   return pod.ips.some((address) => address.includes(':'));
-}
-
-function memoised<T>(memo: Map<string, T>, key: string, make: () => T): T {
-  const known = memo.get(key);
-  if (known !== undefined) return known;
-  const value = make();
-  memo.set(key, value);
-  return value;
 }

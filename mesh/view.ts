@@ -28,7 +28,7 @@ export type Peers =
 /** `key` and `message` of a refusal; `key` is what the caller reads in `x-osm-denied`. */
 export interface Denial {
   readonly key: 'not-allowed' | 'no-route' | 'no-such-host';
-  /** One sentence for the response body, e.g. `bookthief/bookthief may not call bookstore/bookstore-v1: …`. */
+  /** One sentence for the response body; it names whom the call was for, never the caller, so that all callers share it. */
   readonly message: string;
 }
 

@@ -31,9 +31,10 @@ export function largeMesh(size: Size, permissive: boolean): MeshObjects {
   });
   const trafficSplits = Array.from({ length: size.splits }, (_, index) => {
     const apex = index * 10;
+    const other = (apex + size.namespaces * 5) % size.services; // of the same namespace and port
     return split(`${at(apex)}/s-${index}`, `app-${apex}`, {
       [`app-${apex}`]: 90,
-      [`app-${apex + size.namespaces * 5}`]: 10,
+      [`app-${other}`]: 10,
     });
   });
   const config = { ...SETTINGS, permissive };
