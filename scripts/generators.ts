@@ -3,13 +3,15 @@ import { existsSync } from 'node:fs';
 import { Document } from 'yaml';
 import { kinds } from '#crds/kinds.ts';
 import { crdOf } from '#crds/manifests.ts';
+import type { GeneratedFile, Generator } from './generated-files.ts';
 import { fileName, referenceIndex, referencePage } from '#crds/reference.ts';
 
-export interface GeneratedFile {
-  /** Relative to the repository. */
-  readonly path: string;
-  readonly text: string;
-}
+/** One row a kind of generated file. */
+export const generators: readonly Generator[] = [
+  { what: 'CRDs', files: crdFiles, owns: [{ folder: 'crds', ending: '.yaml' }] },
+  { what: 'API reference', files: referenceFiles, owns: [{ folder: 'docs/reference', ending: '.md' }] },
+  { what: 'install manifest', files: installFiles, owns: [] },
+];
 
 /**
  * YAML that every reader takes for the same: 1.1 quotes what older readers (kubectl's among them) would take for a
@@ -22,14 +24,14 @@ export function toYaml(value: unknown): string {
   });
 }
 
-export function crdFiles(): GeneratedFile[] {
+function crdFiles(): GeneratedFile[] {
   return kinds.map((definition) => ({
     path: `crds/${fileName(definition.kind)}.yaml`,
     text: `# Made from crds/schema/ by "npm run generate"; do not edit.\n${toYaml(crdOf(definition))}`,
   }));
 }
 
-export function referenceFiles(): GeneratedFile[] {
+function referenceFiles(): GeneratedFile[] {
   const note = '<!-- Made from crds/schema/ by "npm run generate"; do not edit. -->\n\n';
   return [referenceIndex(kinds), ...kinds.map(referencePage)].map((page) => ({
     path: `docs/reference/${page.name}.md`,
@@ -38,7 +40,7 @@ export function referenceFiles(): GeneratedFile[] {
 }
 
 /** `deploy/install.yaml`, by cdk8s; loaded only now, since the rest needs none of it. */
-export async function installFiles(): Promise<GeneratedFile[]> {
+async function installFiles(): Promise<GeneratedFile[]> {
   const source = new URL('../cdk8s/install.ts', import.meta.url);
   if (!existsSync(source)) return [];
   const { renderInstall } = (await import(source.href)) as { renderInstall: () => string };
