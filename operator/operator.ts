@@ -1,0 +1,84 @@
+/** The operator in one process: stores, and passes whenever something in them changes. Leadership is main's business. */
+import type { KubeObject, KubernetesClient, ReflectorTransition } from '#kubernetes/types.ts';
+import { createApplier } from './applier.ts';
+import { createAuthorities } from './authorities.ts';
+import { storedSecret } from './observe.ts';
+import { OwnWrites } from './own-writes.ts';
+import { type ManagedObject, refOf } from './plan/observed.ts';
+import type { Step } from './plan/plan-types.ts';
+import { createReconciler, type Pass } from './reconcile.ts';
+import type { Condition } from './status-object.ts';
+import { createStores, type Stores } from './stores.ts';
+
+export interface OperatorOptions {
+  readonly client: KubernetesClient;
+  readonly namespace: string;
+  readonly defaults: { readonly image: string; readonly envoyImage: string };
+  /** Milliseconds since the epoch; `Date.now` by default. */
+  readonly now?: () => number;
+  readonly onTransition: (transition: ReflectorTransition) => void;
+  readonly onChange: (step: Step, object: string) => void;
+  readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
+}
+
+export interface Operator {
+  readonly stores: Stores;
+  /** Starts the stores; resolves when each holds its first list. */
+  start(): Promise<void>;
+  /** One pass. Throws what the API server or the network refused; the next pass goes on from there. */
+  reconcile(): Promise<Pass>;
+  /** Calls `listener` after every change of a store. Returns a function that unsubscribes. */
+  onStoreChange(listener: () => void): () => void;
+  /** Server-side applies of objects so far, those that changed nothing included. */
+  readonly applies: number;
+  stop(): void;
+}
+
+export function createOperator(options: OperatorOptions): Operator {
+  const { client, namespace, defaults, now = Date.now } = options;
+  const stores = createStores({ client, namespace, onTransition: options.onTransition });
+  const writes = new OwnWrites();
+  const applier = createApplier(client, writes, now);
+
+  function stored(ref: string): ManagedObject | undefined {
+    const [kind, , name] = ref.split('/');
+    if (kind === 'Secret') return storedSecret(stores, writes, `${namespace}/${name ?? ''}`, now());
+    const found = [...stores.managed, stores.guard]
+      .flatMap((reflector) => [...reflector.store.values()])
+      .find((object) => refOf(object) === ref);
+    return writes.newest(ref, found, now());
+  }
+
+  const authorities = createAuthorities({ client, namespace, writes, stored, now });
+  const executor = { client, applier, authorities, namespace, stored, onChange: options.onChange };
+  const reconcile = createReconciler({
+    client,
+    stores,
+    writes,
+    executor,
+    namespace,
+    defaults,
+    now,
+    onCondition: options.onCondition,
+  });
+  return {
+    stores,
+    reconcile,
+    async start() {
+      for (const reflector of stores.all) reflector.start();
+      await Promise.all(stores.all.map((reflector) => reflector.synced));
+    },
+    onStoreChange(listener) {
+      const ends = stores.all.map((reflector) => reflector.store.subscribe(listener));
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+    get applies() {
+      return applier.calls;
+    },
+    stop() {
+      for (const reflector of stores.all) reflector.stop();
+    },
+  };
+}

@@ -1,0 +1,173 @@
+/**
+ * `plan`: what the cluster should hold for a MeshConfig, against what it holds. Level-triggered: it knows no former
+ * pass, so an operator that starts in the middle of a rollout, of an installation or of a removal goes on from there.
+ *
+ *     guard armed → authorities → serving certificates → trust → injector, controller → (injector answers) webhooks → prune
+ */
+import { controlPlaneObjects } from '#cdk8s/control-plane.ts';
+import type { Manifest, Owner } from '#cdk8s/manifest.ts';
+import { injectorName, managedByLabel, tlsSecretName, trustConfigMapName } from '#cdk8s/names.ts';
+import { trustConfigMaps } from '#cdk8s/trust.ts';
+import { mutatingWebhookName, webhookConfigurations } from '#cdk8s/webhooks.ts';
+import type { MeshConfigSpec } from '#crds/types.ts';
+import { issueSteps, timeToRenewal } from './certificates.ts';
+import { isAvailable, rolloutOf } from './deployments.ts';
+import { components, type DesiredMesh, type Observed, type ObservedAuthority, refOf } from './observed.ts';
+import type { Plan, Reason, Step } from './plan-types.ts';
+import { controlPlaneSettings } from './settings.ts';
+
+/** A timer may not be late by more than this after a clock jump. */
+const longestWait = 60 * 60 * 1000;
+
+export function plan(desired: DesiredMesh, observed: Observed): Plan {
+  const { owner } = observed;
+  if (owner === undefined) {
+    return idle('owner-missing', 'The ClusterRole osm-install is gone, so the installation is being removed.');
+  }
+  switch (desired.kind) {
+    case 'absent':
+      return removal(observed);
+    case 'invalid':
+      return hold(owner, observed);
+    case 'valid':
+      return run(desired.spec, owner, observed);
+  }
+}
+
+/** Webhooks first, while an injector still answers them; then the guard lets pods start; then all the rest. */
+function removal(observed: Observed): Plan {
+  const ranked = observed.managed.toSorted((a, b) => removalRank(a.kind) - removalRank(b.kind));
+  const deletions = ranked.map((object): Step => ({ kind: 'delete', object, reason: 'mesh-removed' }));
+  const webhooks = ranked.filter((object) => removalRank(object.kind) === 0).length;
+  // Armed means that a mesh was here. Never armed: a fresh install, whose guard waits for its first MeshConfig.
+  const release: Step[] =
+    observed.guard === 'armed' ? [{ kind: 'set-guard', state: 'released', reason: 'mesh-removed' }] : [];
+  const steps = [...deletions.slice(0, webhooks), ...release, ...deletions.slice(webhooks)];
+  if (steps.length === 0) return idle('no-mesh', 'There is no MeshConfig.');
+  return {
+    reason: { key: 'removing-mesh', message: 'The MeshConfig is gone: what was made for it is being removed.' },
+    steps,
+    requeueAfter: undefined,
+  };
+}
+
+function removalRank(kind: string): number {
+  if (kind.endsWith('WebhookConfiguration')) return 0;
+  return kind === 'Deployment' ? 1 : 2;
+}
+
+/** A wrong MeshConfig changes nothing; what does not depend on it (certificates, trust) is kept going. */
+function hold(owner: Owner, observed: Observed): Plan {
+  const reason: Reason = {
+    key: 'invalid-mesh-config',
+    message: 'The MeshConfig is wrong: the mesh stays as it is until that is mended.',
+  };
+  const meshName = observed.managed.find((object) => object.kind === 'Deployment')?.metadata.labels?.[managedByLabel];
+  if (meshName === undefined || observed.controlPlaneCa.kind !== 'present') {
+    return { reason, steps: [], requeueAfter: undefined };
+  }
+  const { authority } = observed.controlPlaneCa;
+  const trust = trustFor(meshName, owner, observed, authority);
+  const wanted = new Set(trust.map(refOf));
+  const stale = observed.managed.filter(
+    (object) => object.metadata.name === trustConfigMapName && !wanted.has(refOf(object)),
+  );
+  return {
+    reason,
+    steps: [
+      ...issueSteps(authority, meshName, observed),
+      ...trust.map((object): Step => ({ kind: 'apply', object, reason: 'trust' })),
+      ...stale.map((object): Step => ({ kind: 'delete', object, reason: 'namespace-left' })),
+    ],
+    requeueAfter: nextPass(observed),
+  };
+}
+
+function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
+  const guard: Step[] =
+    observed.guard === 'armed' ? [] : [{ kind: 'set-guard', state: 'armed', reason: 'mesh-configured' }];
+  const authorities = authoritySteps(observed);
+  if (observed.controlPlaneCa.kind !== 'present' || observed.workloadRoot.kind !== 'present') {
+    return { reason: authoritiesReason(observed), steps: [...guard, ...authorities], requeueAfter: undefined };
+  }
+  const { authority } = observed.controlPlaneCa;
+  const settings = controlPlaneSettings(spec, owner, observed);
+  const workloads = controlPlaneObjects(settings);
+  const trust = trustFor(spec.meshName, owner, observed, authority);
+  const webhooks = mayHaveWebhooks(spec.meshName, observed) ? webhookConfigurations(settings, caBundle(authority)) : [];
+
+  const wanted = new Set([...workloads, ...trust, ...webhooks].map(refOf));
+  for (const component of components) wanted.add(`Secret/${observed.namespace}/${tlsSecretName(component)}`);
+  const unwanted = observed.managed.filter((object) => !wanted.has(refOf(object)));
+  const apply = (objects: readonly Manifest[], reason: string): Step[] =>
+    objects.map((object) => ({ kind: 'apply', object, reason }));
+  return {
+    reason:
+      webhooks.length > 0
+        ? { key: 'running', message: 'The control plane is applied.' }
+        : { key: 'waiting-for-injector', message: 'Webhooks are applied when the injector is available.' },
+    steps: [
+      ...guard,
+      ...issueSteps(authority, spec.meshName, observed),
+      ...apply(trust, 'trust'),
+      { kind: 'check', objects: workloads, reason: 'control-plane' },
+      ...apply(workloads, 'control-plane'),
+      ...apply(webhooks, 'webhooks'),
+      ...unwanted.map((object): Step => ({ kind: 'delete', object, reason: 'no-longer-wanted' })),
+    ],
+    requeueAfter: nextPass(observed),
+  };
+}
+
+function authoritySteps(observed: Observed): Step[] {
+  const steps: Step[] = [];
+  if (observed.controlPlaneCa.kind === 'absent') {
+    steps.push({ kind: 'make-ca', ca: 'control-plane', reason: 'authority-missing' });
+  }
+  if (observed.workloadRoot.kind === 'absent') {
+    steps.push({ kind: 'make-ca', ca: 'workload', reason: 'authority-missing' });
+  }
+  return steps;
+}
+
+function authoritiesReason(observed: Observed): Reason {
+  for (const ca of [observed.controlPlaneCa, observed.workloadRoot]) {
+    if (ca.kind === 'unreadable') return { key: 'ca-unreadable', message: ca.message };
+  }
+  return { key: 'making-authorities', message: 'The certificate authorities are being made.' };
+}
+
+/**
+ * Webhooks come when the injector answers, and stay when it then goes away: a pod is refused rather than started
+ * without its sidecar.
+ */
+function mayHaveWebhooks(meshName: string, observed: Observed): boolean {
+  const present = observed.managed.some(
+    (object) =>
+      object.kind === 'MutatingWebhookConfiguration' && object.metadata.name === mutatingWebhookName(meshName),
+  );
+  return present || isAvailable(rolloutOf(injectorName, observed));
+}
+
+function trustFor(meshName: string, owner: Owner, observed: Observed, authority: ObservedAuthority): Manifest[] {
+  const { namespace } = observed;
+  const meshed = observed.namespaces
+    .filter((candidate) => candidate.monitoredBy === meshName && !candidate.ignored && !candidate.terminating)
+    .map((candidate) => candidate.name)
+    .filter((name) => name !== namespace)
+    .sort();
+  return trustConfigMaps({ namespace, meshName, owner }, meshed, authority.rootsPem);
+}
+
+/** The value of `caBundle`: base64 of the PEM roots. */
+export function caBundle(authority: ObservedAuthority): string {
+  return btoa(authority.rootsPem);
+}
+
+function nextPass(observed: Observed): number {
+  return Math.min(timeToRenewal(observed) ?? longestWait, longestWait);
+}
+
+function idle(key: Reason['key'], message: string): Plan {
+  return { reason: { key, message }, steps: [], requeueAfter: undefined };
+}

@@ -1,0 +1,34 @@
+/** From a MeshConfig and the cluster to the settings that the control plane's objects are a function of. */
+import type { ControlPlaneSettings } from '#cdk8s/control-plane-settings.ts';
+import type { Owner } from '#cdk8s/manifest.ts';
+import type { MeshConfigSpec } from '#crds/types.ts';
+import type { Observed } from './observed.ts';
+
+export function controlPlaneSettings(spec: MeshConfigSpec, owner: Owner, observed: Observed): ControlPlaneSettings {
+  const { controlPlane } = spec;
+  return {
+    namespace: observed.namespace,
+    meshName: spec.meshName,
+    image: controlPlane.image ?? observed.defaults.image,
+    imagePullPolicy: controlPlane.imagePullPolicy,
+    imagePullSecrets: controlPlane.imagePullSecrets ?? [],
+    envoyImage: observed.defaults.envoyImage,
+    nativeSidecars: nativeSidecars(observed.kubeletVersions),
+    injector: controlPlane.injector,
+    controller: controlPlane.controller,
+    owner,
+  };
+}
+
+/**
+ * Whether every kubelet starts restartable init containers (on by default from 1.29). One that does not would wait for
+ * Envoy to exit before it starts the application. No node at all (autoscaled to zero, or a test): decided as for new ones.
+ */
+export function nativeSidecars(kubeletVersions: readonly string[]): boolean {
+  return kubeletVersions.every((version) => {
+    const match = /^v?(\d+)\.(\d+)/.exec(version);
+    if (match === null) return false;
+    const [major, minor] = [Number(match[1]), Number(match[2])];
+    return major > 1 || (major === 1 && minor >= 29);
+  });
+}

@@ -1,0 +1,183 @@
+/**
+ * `status`: what a MeshConfig's conditions say of a pass. kstatus reads them as: Stalled=True failed, Reconciling=True
+ * in progress, else current; so Ready is always there and Stalled is kept for what only a person can mend.
+ */
+import { mutatingWebhookName } from '#cdk8s/webhooks.ts';
+import { isAvailable, type Rollout, rolloutOf } from './deployments.ts';
+import { components, type DesiredMesh, type Observed } from './observed.ts';
+import { caBundle } from './plan.ts';
+import type { Plan } from './plan-types.ts';
+
+export const conditionTypes = [
+  'Ready',
+  'Reconciling',
+  'Stalled',
+  'Accepted',
+  'ControlPlaneAvailable',
+  'WebhookTrusted',
+  'CertificatesValid',
+] as const;
+
+/** A metav1 condition without its times and generation, which the shell adds. */
+export interface ConditionValue {
+  readonly type: (typeof conditionTypes)[number];
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** CamelCase, stable. */
+  readonly reason: string;
+  /** One sentence or more; no counter or time that changes by itself, since each write wakes every watcher. */
+  readonly message: string;
+}
+
+/** How far the plan's steps came. */
+export type Outcome =
+  | { readonly kind: 'settled' }
+  /** Something was written in this pass, or the stores do not show an earlier write yet. */
+  | { readonly kind: 'changed' }
+  /** The API server refused an object that the MeshConfig's fields went into: a person must act. */
+  | { readonly kind: 'rejected'; readonly object: string; readonly message: string }
+  /** Anything else: tried again by itself. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+type Verdict = Omit<ConditionValue, 'type'>;
+
+/** The conditions of a MeshConfig that exists, in the order of `conditionTypes`. */
+export function status(desired: DesiredMesh, planned: Plan, observed: Observed, outcome: Outcome): ConditionValue[] {
+  const accepted = acceptedVerdict(desired, outcome);
+  const certificates = certificatesVerdict(observed);
+  const rollouts = components.map((component) => rolloutOf(component, observed));
+  const controlPlane = controlPlaneVerdict(rollouts);
+  const webhook = webhookVerdict(desired, observed);
+  const stalled = stalledVerdict(accepted, planned, rollouts);
+  const waiting = [certificates, controlPlane, webhook].find((verdict) => verdict.status !== 'True');
+  const reconciling = reconcilingVerdict(stalled, outcome, rollouts, waiting);
+  const ready = readyVerdict(accepted, stalled, waiting, reconciling);
+  return [
+    { type: 'Ready', ...ready },
+    { type: 'Reconciling', ...reconciling },
+    { type: 'Stalled', ...stalled },
+    { type: 'Accepted', ...accepted },
+    { type: 'ControlPlaneAvailable', ...controlPlane },
+    { type: 'WebhookTrusted', ...webhook },
+    { type: 'CertificatesValid', ...certificates },
+  ];
+}
+
+function acceptedVerdict(desired: DesiredMesh, outcome: Outcome): Verdict {
+  if (desired.kind === 'invalid') {
+    const message = desired.errors.map(({ field, message: what }) => `${field}: ${what}`).join('; ');
+    return no('InvalidSpec', message);
+  }
+  if (outcome.kind === 'rejected') {
+    return no('ObjectRejected', `The API server refuses ${outcome.object}: ${outcome.message}`);
+  }
+  return yes('Valid', 'The MeshConfig is valid.');
+}
+
+function certificatesVerdict(observed: Observed): Verdict {
+  for (const ca of [observed.controlPlaneCa, observed.workloadRoot]) {
+    switch (ca.kind) {
+      case 'unreadable':
+        return no('AuthorityUnreadable', ca.message);
+      case 'absent':
+        return no('AuthorityMissing', 'A certificate authority is still to be made.');
+      case 'present':
+        if (ca.authority.notAfter <= observed.now) {
+          return no(
+            'AuthorityExpired',
+            'A certificate authority has expired; see docs/architecture.md for its Secret.',
+          );
+        }
+    }
+  }
+  const signer = observed.controlPlaneCa.kind === 'present' ? observed.controlPlaneCa.authority.signer : undefined;
+  for (const component of components) {
+    const certificate = observed.serving[component];
+    if (certificate === undefined || certificate.signer !== signer) {
+      return no('ServingCertificateMissing', `${component} has no serving certificate of the control-plane CA yet.`);
+    }
+    if (certificate.notAfter <= observed.now) {
+      return no('ServingCertificateExpired', `The serving certificate of ${component} has expired.`);
+    }
+  }
+  return yes('Valid', 'Authorities and serving certificates are valid.');
+}
+
+function controlPlaneVerdict(rollouts: readonly Rollout[]): Verdict {
+  for (const rollout of rollouts) {
+    if (isAvailable(rollout)) continue;
+    switch (rollout.kind) {
+      case 'absent':
+        return no('NotDeployed', 'Injector and controller are still to be deployed.');
+      case 'progressing':
+      case 'stuck':
+        return no('PodsUnavailable', `${rollout.message}.`);
+      case 'complete':
+    }
+  }
+  return yes('Available', 'Injector and controller are available.');
+}
+
+function webhookVerdict(desired: DesiredMesh, observed: Observed): Verdict {
+  const webhook = observed.managed.find(
+    (object) =>
+      object.kind === 'MutatingWebhookConfiguration' &&
+      (desired.kind !== 'valid' || object.metadata.name === mutatingWebhookName(desired.spec.meshName)),
+  );
+  if (webhook === undefined) {
+    return no(
+      'WebhookMissing',
+      'The webhook is applied when the injector is available; until then the guard refuses pods.',
+    );
+  }
+  const entries = (webhook['webhooks'] ?? []) as readonly { readonly clientConfig?: { readonly caBundle?: string } }[];
+  const expected = observed.controlPlaneCa.kind === 'present' ? caBundle(observed.controlPlaneCa.authority) : undefined;
+  return entries.length > 0 && entries.every((entry) => entry.clientConfig?.caBundle === expected)
+    ? yes('Trusted', 'The API server trusts the injector’s certificate.')
+    : no('CaBundleOutdated', 'The webhook’s caBundle is not that of the control-plane CA.');
+}
+
+function stalledVerdict(accepted: Verdict, planned: Plan, rollouts: readonly Rollout[]): Verdict {
+  if (accepted.status === 'False') return yes(accepted.reason, accepted.message);
+  if (planned.reason.key === 'ca-unreadable') return yes('AuthorityUnreadable', planned.reason.message);
+  const stuck = rollouts.find((rollout) => rollout.kind === 'stuck');
+  return stuck === undefined
+    ? no('NotStalled', 'Nothing waits for a person.')
+    : yes('ProgressDeadlineExceeded', `${stuck.message}.`);
+}
+
+function reconcilingVerdict(
+  stalled: Verdict,
+  outcome: Outcome,
+  rollouts: readonly Rollout[],
+  waiting: Verdict | undefined,
+): Verdict {
+  if (stalled.status === 'True') return no('Stalled', 'Work goes on when what stalls it is mended.');
+  if (outcome.kind === 'failed') return yes('Retrying', outcome.message);
+  if (outcome.kind === 'changed') return yes('Applying', 'Changes are being applied.');
+  const moving = rollouts.find((rollout) => rollout.kind === 'progressing');
+  if (moving !== undefined) return yes('RollingOut', `${moving.message}.`);
+  if (waiting !== undefined) return yes(waiting.reason, waiting.message);
+  return no('UpToDate', 'The cluster holds what the MeshConfig asks for.');
+}
+
+function readyVerdict(
+  accepted: Verdict,
+  stalled: Verdict,
+  waiting: Verdict | undefined,
+  reconciling: Verdict,
+): Verdict {
+  if (accepted.status === 'False') return no(accepted.reason, accepted.message);
+  if (stalled.status === 'True') return no(stalled.reason, stalled.message);
+  if (waiting !== undefined) return no(waiting.reason, waiting.message);
+  // A mesh that works while it rolls out is not ready in the sense of `kubectl wait`: the new version is not there yet.
+  if (reconciling.status === 'True') return no(reconciling.reason, reconciling.message);
+  return yes('MeshReady', 'The mesh is ready.');
+}
+
+function yes(reason: string, message: string): Verdict {
+  return { status: 'True', reason, message };
+}
+
+function no(reason: string, message: string): Verdict {
+  return { status: 'False', reason, message };
+}

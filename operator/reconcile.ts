@@ -1,0 +1,90 @@
+/**
+ * One pass: observe, plan, carry out, observe again, write status. Status is written from the second look, so that it
+ * speaks of what the pass left behind: a Deployment just changed is already `RollingOut` there.
+ */
+import { version } from '#cdk8s/names.ts';
+import { MeshConfigs } from '#kubernetes/kinds.ts';
+import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
+import { fieldManager } from './applier.ts';
+import { type Executed, execute, type Executor } from './execute.ts';
+import { desiredMesh, observe, type ObserveOptions } from './observe.ts';
+import type { OwnWrites } from './own-writes.ts';
+import type { DesiredMesh } from './plan/observed.ts';
+import { plan } from './plan/plan.ts';
+import type { Plan } from './plan/plan-types.ts';
+import { status } from './plan/status.ts';
+import { type Condition, type MeshStatus, nextStatus, sameStatus } from './status-object.ts';
+import type { Stores } from './stores.ts';
+
+/** After a refusal by the API server. */
+const rejectedMs = 60_000;
+
+export interface ReconcilerOptions extends Omit<ObserveOptions, 'now'> {
+  readonly client: KubernetesClient;
+  readonly stores: Stores;
+  readonly writes: OwnWrites;
+  readonly executor: Executor;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Called when a condition's status or reason changed. */
+  readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
+}
+
+export interface Pass {
+  readonly plan: Plan;
+  readonly executed: Executed;
+  readonly statusWritten: boolean;
+  /** Milliseconds until the next pass is due, if nothing changes before. */
+  readonly requeueAfter: number | undefined;
+}
+
+export function createReconciler(options: ReconcilerOptions): () => Promise<Pass> {
+  const { client, stores, writes, executor, namespace, now } = options;
+  // The store of MeshConfigs lags behind our own status writes: until it moves on, this is what we wrote.
+  let written: { readonly uid: string; readonly status: MeshStatus; readonly before: string } | undefined;
+
+  function currentStatus(object: KubeObject): MeshStatus | undefined {
+    const { uid = '', resourceVersion = '' } = object.metadata;
+    if (written?.uid === uid && written.before === resourceVersion) return written.status;
+    return object.status as MeshStatus | undefined;
+  }
+
+  async function writeStatus(object: KubeObject, desired: DesiredMesh, planned: Plan, executed: Executed) {
+    const observed = observe(stores, writes, { ...options, now: now() });
+    const current = currentStatus(object);
+    const conditions = status(desired, planned, observed, executed.outcome);
+    const next = nextStatus(current, conditions, {
+      generation: object.metadata.generation ?? 0,
+      now: new Date(now()),
+      version,
+    });
+    if (sameStatus(current, next)) return false;
+    const { name, uid = '', resourceVersion = '' } = object.metadata;
+    await client.apply<KubeObject>(
+      MeshConfigs,
+      { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace }, status: next },
+      { fieldManager, force: true, subresource: 'status' },
+    );
+    written = { uid, status: next, before: resourceVersion };
+    for (const condition of next.conditions) {
+      const before = current?.conditions?.find(({ type }) => type === condition.type);
+      if (before?.status !== condition.status || before.reason !== condition.reason) {
+        options.onCondition(object, condition);
+      }
+    }
+    return true;
+  }
+
+  return async () => {
+    const { object, desired } = desiredMesh(stores, namespace);
+    const planned = plan(desired, observe(stores, writes, { ...options, now: now() }));
+    const executed = await execute(planned, executor);
+    const statusWritten = object === undefined ? false : await writeStatus(object, desired, planned, executed);
+    if (executed.outcome.kind === 'failed') throw executed.error;
+    // A person must act, on the MeshConfig or on what refuses the object; only the first of these makes a pass by itself.
+    if (executed.outcome.kind === 'rejected')
+      return { plan: planned, executed, statusWritten, requeueAfter: rejectedMs };
+    // What changed may have made the next step possible (an authority was made, say): look again at once.
+    return { plan: planned, executed, statusWritten, requeueAfter: executed.changes > 0 ? 0 : planned.requeueAfter };
+  };
+}

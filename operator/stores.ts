@@ -1,0 +1,94 @@
+/** The operator's window on the cluster: one reflector a kind, each as narrow as its rights (cdk8s/rights.ts). */
+import {
+  controllerName,
+  controlPlaneCaSecretName,
+  guardConfigMapName,
+  injectorName,
+  managedByLabel,
+  meshConfigName,
+  ownerRoleName,
+  tlsSecretName,
+  trustConfigMapName,
+  workloadRootSecretName,
+} from '#cdk8s/names.ts';
+import * as kinds from '#kubernetes/kinds.ts';
+import { createReflector } from '#kubernetes/reflector.ts';
+import type {
+  Kind,
+  KubeObject,
+  KubernetesClient,
+  ListOptions,
+  Reflector,
+  ReflectorTransition,
+} from '#kubernetes/types.ts';
+import { CONTROL_PLANE, IGNORE, MONITORED_BY } from '#webhook/inject/names.ts';
+import { clusterKinds, localKinds } from './own-kinds.ts';
+import type { ManagedObject, ObservedNamespace } from './plan/observed.ts';
+
+export interface Stores {
+  readonly meshConfigs: Reflector<KubeObject>;
+  readonly namespaces: Reflector<ObservedNamespace>;
+  /** Kubelet version by node. */
+  readonly nodes: Reflector<string>;
+  readonly ownerRole: Reflector<KubeObject>;
+  readonly guard: Reflector<ManagedObject>;
+  readonly secrets: readonly Reflector<ManagedObject>[];
+  /** What carries our label. */
+  readonly managed: readonly Reflector<ManagedObject>[];
+  readonly all: readonly Reflector<unknown>[];
+}
+
+export interface StoresOptions {
+  readonly client: KubernetesClient;
+  readonly namespace: string;
+  readonly onTransition: (transition: ReflectorTransition) => void;
+}
+
+export function createStores({ client, namespace, onTransition }: StoresOptions): Stores {
+  function reflect<T>(kind: Kind, list: ListOptions, transform: (object: KubeObject) => T | undefined): Reflector<T> {
+    return createReflector<T>({ client, kind, list, transform, onTransition });
+  }
+  const named = (name: string): ListOptions => ({ fieldSelector: `metadata.name=${name}` });
+  const local = (name: string): ListOptions => ({ namespace, ...named(name) });
+  const labelled = { labelSelector: managedByLabel };
+  // The items of a list carry neither apiVersion nor kind.
+  const whole =
+    (kind: Kind) =>
+    (object: KubeObject): ManagedObject => ({ ...object, apiVersion: kinds.apiVersionOf(kind), kind: kind.kind });
+
+  const meshConfigs = reflect(kinds.MeshConfigs, local(meshConfigName), (object) => object);
+  const namespaces = reflect(kinds.Namespaces, {}, namespaceOf);
+  const nodes = reflect(kinds.Nodes, {}, kubeletVersion);
+  const ownerRole = reflect(kinds.ClusterRoles, named(ownerRoleName), (object) => object);
+  const guard = reflect(kinds.ConfigMaps, local(guardConfigMapName), whole(kinds.ConfigMaps));
+  const secrets = [
+    controlPlaneCaSecretName,
+    workloadRootSecretName,
+    tlsSecretName(injectorName),
+    tlsSecretName(controllerName),
+  ].map((name) => reflect(kinds.Secrets, local(name), whole(kinds.Secrets)));
+  const managed = [
+    ...localKinds.map((kind) => reflect(kind, { namespace, ...labelled }, whole(kind))),
+    ...clusterKinds.map((kind) => reflect(kind, labelled, whole(kind))),
+    reflect(kinds.ConfigMaps, named(trustConfigMapName), (object) =>
+      object.metadata.labels?.[managedByLabel] === undefined ? undefined : whole(kinds.ConfigMaps)(object),
+    ),
+  ];
+  const all = [meshConfigs, namespaces, nodes, ownerRole, guard, ...secrets, ...managed];
+  return { meshConfigs, namespaces, nodes, ownerRole, guard, secrets, managed, all };
+}
+
+function namespaceOf({ metadata }: KubeObject): ObservedNamespace {
+  const { labels = {} } = metadata;
+  return {
+    name: metadata.name,
+    monitoredBy: labels[MONITORED_BY],
+    ignored: labels[IGNORE] !== undefined || labels[CONTROL_PLANE] !== undefined,
+    terminating: metadata.deletionTimestamp !== undefined,
+  };
+}
+
+function kubeletVersion(node: KubeObject): string {
+  const status = node.status as { nodeInfo?: { kubeletVersion?: string } } | undefined;
+  return status?.nodeInfo?.kubeletVersion ?? '';
+}

@@ -1,0 +1,301 @@
+/**
+ * The operator on a real API server, with the rights of its own service account. No controller manager and no kubelet run
+ * here: where a Deployment must become available, the test says so in the Deployment controller's place.
+ */
+import assert from 'node:assert/strict';
+import { type Client, createClient } from '#kubernetes/client.ts';
+import { isStatus } from '#kubernetes/error.ts';
+import * as kinds from '#kubernetes/kinds.ts';
+import type { KubeObject } from '#kubernetes/types.ts';
+import { createOperator, type Operator } from '#operator/operator.ts';
+import { runPasses, type Passes } from '#operator/passes.ts';
+import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
+import { eventually } from '#test/support/eventually.ts';
+import { clientAs, install, installation, markAvailable, meshConfig, namespace } from './operator-support.ts';
+
+interface Condition {
+  type: string;
+  status: string;
+  reason: string;
+  message: string;
+  observedGeneration: number;
+}
+
+describe('operator on a real API server', function () {
+  this.timeout(60_000);
+  let server: ApiServer;
+  let admin: Client;
+  let client: Client;
+  let operator: Operator;
+  let passes: Passes;
+  const log: string[] = [];
+
+  before(async function () {
+    this.timeout(180_000);
+    server = await startApiServer();
+    admin = createClient(server.clientOptions);
+    await install(admin);
+    client = await clientAs(server, admin, 'osm-operator');
+    operator = createOperator({
+      client,
+      namespace,
+      defaults: { image: 'example.com/osm:test', envoyImage: 'example.com/envoy:test' },
+      onTransition: ({ name, kind, detail }) => log.push(`${kind} ${name} ${detail}`),
+      onChange: (step, object) => log.push(`${step.kind} ${object}`),
+      onCondition: (_object, condition) => log.push(`${condition.type}=${condition.status} ${condition.reason}`),
+    });
+    await operator.start();
+    passes = runPasses(operator, { onPass: () => {}, onError: (error) => log.push(String(error)) });
+  });
+  after(async () => {
+    await passes?.stop();
+    operator?.stop();
+    client?.close();
+    admin?.close();
+    await server?.stop();
+  });
+
+  const state = () => Promise.resolve(log.slice(-30).join('\n'));
+  const until = <T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> =>
+    eventually(what, look, { deadlineMs: 15_000, everyMs: 50, state });
+  const conditions = async (): Promise<Condition[]> => {
+    const object = await admin.get<KubeObject>(kinds.MeshConfigs, 'osm-mesh-config', namespace);
+    return (object?.status as { conditions?: Condition[] } | undefined)?.conditions ?? [];
+  };
+  const condition = async (type: string, status: string): Promise<Condition | undefined> =>
+    (await conditions()).find((one) => one.type === type && one.status === status);
+  const exists = (kind: (typeof kinds)['Secrets'], name: string, where?: string): Promise<KubeObject | undefined> =>
+    admin.get<KubeObject>(kind, name, where);
+  const guard = async (): Promise<string | undefined> =>
+    (await exists(kinds.ConfigMaps, 'osm-guard', namespace))?.data?.['state'];
+  const versions = async (): Promise<string[]> => {
+    const all = await Promise.all([
+      admin.list<KubeObject>(kinds.Deployments, { namespace }),
+      admin.list<KubeObject>(kinds.Services, { namespace }),
+      admin.list<KubeObject>(kinds.Secrets, { namespace }),
+      admin.list<KubeObject>(kinds.ConfigMaps),
+      admin.list<KubeObject>(kinds.MutatingWebhookConfigurations),
+      admin.list<KubeObject>(kinds.ClusterRoleBindings, { labelSelector: 'openservicemesh.io/managed-by-mesh' }),
+      admin.list<KubeObject>(kinds.MeshConfigs, { namespace }),
+    ]);
+    return all.flatMap(({ items }) => items.map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`));
+  };
+
+  it('installs: the server stores every object as it is written', async () => {
+    for (const object of installation()) {
+      assert.ok(object.metadata.name, object.kind);
+    }
+    const policy = await exists(kinds.ValidatingAdmissionPolicies, 'osm-sidecar-guard');
+    const checking = (policy?.status as { typeChecking?: { expressionWarnings?: unknown[] } } | undefined)
+      ?.typeChecking;
+    assert.deepEqual(checking?.expressionWarnings ?? [], []);
+  });
+
+  it('does nothing and leaves the guard as shipped while there is no MeshConfig', async () => {
+    await passes.idle();
+    assert.equal(await guard(), undefined);
+    assert.equal(operator.applies, 0);
+  });
+
+  it('has no right that it does not need', async () => {
+    const forbidden = (error: unknown): boolean => isStatus(error, 403);
+    await assert.rejects(client.list(kinds.Secrets), forbidden, 'all Secrets');
+    await assert.rejects(client.get(kinds.Secrets, 'someone-elses', namespace), forbidden, 'another Secret');
+    await assert.rejects(client.delete(kinds.ConfigMaps, 'other', 'default'), forbidden, 'another ConfigMap');
+    await assert.rejects(
+      client.create(kinds.ClusterRoleBindings, {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: 'osm-controller' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+        subjects: [],
+      } as KubeObject),
+      forbidden,
+      'binding cluster-admin',
+    );
+  });
+
+  it('makes the control plane, but no webhook while the injector cannot answer', async () => {
+    await admin.create(kinds.Namespaces, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'bookstore', labels: { 'openservicemesh.io/monitored-by': 'osm' } },
+    });
+    await admin.apply(kinds.MeshConfigs, meshConfig(), { fieldManager: 'test-user' });
+    await until('trust is in the meshed namespace', () => exists(kinds.ConfigMaps, 'osm-trust', 'bookstore'));
+    await until('rolling out is told', () => condition('Reconciling', 'True'));
+    await passes.idle();
+    for (const name of ['osm-injector', 'osm-controller']) {
+      assert.ok(await exists(kinds.Deployments, name, namespace), `Deployment ${name}`);
+      assert.ok(await exists(kinds.Services, name, namespace), `Service ${name}`);
+      assert.ok(await exists(kinds.ClusterRoleBindings, name), `ClusterRoleBinding ${name}`);
+      assert.ok(await exists(kinds.Secrets, `${name}-tls`, namespace), `Secret ${name}-tls`);
+      assert.ok(await exists(kinds.PodDisruptionBudgets, name, namespace), `PodDisruptionBudget ${name}`);
+    }
+    assert.ok(await exists(kinds.Secrets, 'osm-ca-bundle', namespace));
+    assert.equal(await guard(), 'armed');
+    assert.equal(await exists(kinds.MutatingWebhookConfigurations, 'osm-webhook-osm'), undefined);
+    assert.equal((await condition('Ready', 'False'))?.reason, 'PodsUnavailable');
+  });
+
+  it('applies the webhooks and becomes Ready when the Deployments are available', async () => {
+    await markAvailable(admin, 'osm-injector');
+    await markAvailable(admin, 'osm-controller');
+    const webhook = await until('the webhook exists', () =>
+      exists(kinds.MutatingWebhookConfigurations, 'osm-webhook-osm'),
+    );
+    const ready = await until('Ready', () => condition('Ready', 'True'));
+    assert.equal(ready.observedGeneration, 1);
+    assert.deepEqual((await conditions()).map(({ type, status }) => `${type}=${status}`).sort(), [
+      'Accepted=True',
+      'CertificatesValid=True',
+      'ControlPlaneAvailable=True',
+      'Ready=True',
+      'Reconciling=False',
+      'Stalled=False',
+      'WebhookTrusted=True',
+    ]);
+    const owners = webhook.metadata.ownerReferences?.map(({ kind, name }) => `${kind} ${name}`);
+    assert.deepEqual(owners, ['ClusterRole osm-install']);
+    const trust = await exists(kinds.ConfigMaps, 'osm-trust', 'bookstore');
+    const tls = await exists(kinds.Secrets, 'osm-injector-tls', namespace);
+    assert.equal(trust?.data?.['ca.crt'], Buffer.from(tls?.data?.['ca.crt'] ?? '', 'base64').toString());
+  });
+
+  it('makes no writes while nothing changes', async () => {
+    await passes.idle();
+    const before = await versions();
+    const applies = operator.applies;
+    for (let pass = 0; pass < 3; pass++) {
+      const { executed, statusWritten } = await operator.reconcile();
+      assert.equal(executed.changes, 0);
+      assert.equal(statusWritten, false);
+    }
+    assert.equal(operator.applies, applies, 'no apply was even sent');
+    assert.deepEqual(await versions(), before);
+  });
+
+  it('repairs what is deleted or changed', async () => {
+    await admin.delete(kinds.Services, 'osm-controller', namespace);
+    await admin.delete(kinds.ConfigMaps, 'osm-trust', 'bookstore');
+    await admin.delete(kinds.MutatingWebhookConfigurations, 'osm-webhook-osm');
+    await admin.request(
+      'PATCH',
+      `/apis/apps/v1/namespaces/${namespace}/deployments/osm-controller`,
+      { spec: { replicas: 0 } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    await until('all is back', async () => {
+      const [service, trust, webhook, deployment] = await Promise.all([
+        exists(kinds.Services, 'osm-controller', namespace),
+        exists(kinds.ConfigMaps, 'osm-trust', 'bookstore'),
+        exists(kinds.MutatingWebhookConfigurations, 'osm-webhook-osm'),
+        exists(kinds.Deployments, 'osm-controller', namespace),
+      ]);
+      return (
+        service !== undefined &&
+        trust !== undefined &&
+        webhook !== undefined &&
+        (deployment?.spec as { replicas: number } | undefined)?.replicas === 2
+      );
+    });
+    await markAvailable(admin, 'osm-controller');
+    await until('Ready again', () => condition('Ready', 'True'));
+  });
+
+  it('takes back the trust of a namespace that leaves', async () => {
+    await admin.create(kinds.Namespaces, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'leaving', labels: { 'openservicemesh.io/monitored-by': 'osm' } },
+    });
+    await until('trust arrives', () => exists(kinds.ConfigMaps, 'osm-trust', 'leaving'));
+    await admin.request(
+      'PATCH',
+      '/api/v1/namespaces/leaving',
+      { metadata: { labels: { 'openservicemesh.io/monitored-by': null } } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    await until('trust is gone', async () => (await exists(kinds.ConfigMaps, 'osm-trust', 'leaving')) === undefined);
+    assert.ok(await exists(kinds.ConfigMaps, 'osm-trust', 'bookstore'), 'others keep theirs');
+  });
+
+  it('tells of a wrong MeshConfig by its field, and changes nothing', async () => {
+    await passes.idle();
+    const deployment = await exists(kinds.Deployments, 'osm-controller', namespace);
+    const injector = await exists(kinds.Deployments, 'osm-injector', namespace);
+    // The schema lets any node selector pass; the API server refuses this one in the Deployment. What is right beside it
+    // must not be applied either.
+    await admin.apply(
+      kinds.MeshConfigs,
+      meshConfig({
+        controlPlane: { controller: { nodeSelector: { 'not a label!': 'x' } }, injector: { replicas: 3 } },
+      }),
+      { fieldManager: 'test-user' },
+    );
+    const stalled = await until('Stalled', () => condition('Stalled', 'True'));
+    assert.match(stalled.message, /nodeSelector/);
+    assert.equal(stalled.observedGeneration, 2);
+    assert.equal((await condition('Accepted', 'False'))?.status, 'False');
+    const after = await exists(kinds.Deployments, 'osm-controller', namespace);
+    assert.equal(after?.metadata.resourceVersion, deployment?.metadata.resourceVersion);
+    const untouched = await exists(kinds.Deployments, 'osm-injector', namespace);
+    assert.equal(untouched?.metadata.resourceVersion, injector?.metadata.resourceVersion);
+
+    await admin.apply(kinds.MeshConfigs, meshConfig({}), { fieldManager: 'test-user' });
+    await until('Ready again', () => condition('Ready', 'True'));
+  });
+
+  it('removes webhooks, releases the guard and removes the rest when the MeshConfig goes', async () => {
+    log.length = 0;
+    await admin.delete(kinds.MeshConfigs, 'osm-mesh-config', namespace);
+    await until('the Deployments are gone', async () => {
+      const { items } = await admin.list(kinds.Deployments, {
+        namespace,
+        labelSelector: 'openservicemesh.io/managed-by-mesh',
+      });
+      return items.length === 0 && (await exists(kinds.ConfigMaps, 'osm-trust', 'bookstore')) === undefined;
+    });
+    await passes.idle();
+    assert.equal(await guard(), 'released');
+    const order = log.filter(
+      (line) => /WebhookConfiguration|guard|Deployment/.test(line) && /^(delete|set)/.test(line),
+    );
+    assert.deepEqual(
+      order.map((line) => line.replace(/\/.*/, '')),
+      [
+        'delete MutatingWebhookConfiguration',
+        'delete ValidatingWebhookConfiguration',
+        'set-guard guard released',
+        'delete Deployment',
+        'delete Deployment',
+      ],
+    );
+    assert.ok(await exists(kinds.Secrets, 'osm-ca-bundle', namespace), 'a later mesh trusts the same root');
+    const { items } = await admin.list(kinds.ClusterRoleBindings, {
+      labelSelector: 'openservicemesh.io/managed-by-mesh',
+    });
+    assert.deepEqual(items, []);
+  });
+
+  it('arms the guard again for a new MeshConfig, and goes on with the same root', async () => {
+    const before = await exists(kinds.Secrets, 'osm-ca-bundle', namespace);
+    await admin.apply(kinds.MeshConfigs, meshConfig(), { fieldManager: 'test-user' });
+    await until('the control plane is back', () => exists(kinds.Deployments, 'osm-injector', namespace));
+    assert.equal(await guard(), 'armed');
+    const after = await exists(kinds.Secrets, 'osm-ca-bundle', namespace);
+    assert.equal(after?.metadata.resourceVersion, before?.metadata.resourceVersion);
+  });
+
+  it('makes nothing once the install’s ClusterRole is gone', async () => {
+    await admin.delete(kinds.ClusterRoles, 'osm-install');
+    await until('the operator sees it', async () => (await operator.reconcile()).plan.reason.key === 'owner-missing');
+    await admin.delete(kinds.Services, 'osm-injector', namespace);
+    await until('the store sees it', async () => {
+      const services = operator.stores.managed.flatMap(({ store }) => [...store.values()]);
+      return !services.some(({ kind, metadata }) => kind === 'Service' && metadata.name === 'osm-injector');
+    });
+    await passes.idle();
+    assert.equal(await exists(kinds.Services, 'osm-injector', namespace), undefined);
+  });
+});
