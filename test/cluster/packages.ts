@@ -12,6 +12,7 @@ const PACKAGES: readonly { readonly name: string; readonly provides: string }[] 
   { name: 'iptables', provides: 'iptables' },
   { name: 'mmdebstrap', provides: 'mmdebstrap' },
   { name: 'runc', provides: 'runc' },
+  { name: 'tcpdump', provides: 'tcpdump' },
   { name: 'util-linux', provides: 'nsenter' },
 ];
 

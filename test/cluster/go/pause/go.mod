@@ -1,0 +1,3 @@
+module openservicemesh.io/test-cluster/pause
+
+go 1.24.0

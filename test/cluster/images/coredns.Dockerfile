@@ -1,0 +1,4 @@
+# Cluster DNS.
+FROM scratch
+COPY coredns /coredns
+ENTRYPOINT ["/coredns"]

@@ -1,0 +1,145 @@
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { dnsObjects } from './addons.ts';
+import { clusterProcesses, makeCgroups } from './cgroups.ts';
+import { type Component, commandOf, writeConfiguration } from './components.ts';
+import { releaseRuntime } from './down.ts';
+import { loadStored } from './image-load.ts';
+import { buildImages } from './image-store.ts';
+import { type Layout, NODE_NAME } from './layout.ts';
+import { makeNetwork, networkExists, raiseInotifyLimits } from './network.ts';
+import { ensureSystemPackages } from './packages.ts';
+import { ensurePki } from './pki.ts';
+import { lastLines, type RunResult, run } from './process.ts';
+import { ensureCoreDns, ensureEnvoy, ensureKube } from './programs.ts';
+import { failIfOneDied, start, stateOf, stop } from './supervisor.ts';
+import { waitFor } from './wait.ts';
+
+export interface UpOptions {
+  /** `all` (default): every image whose Dockerfile is in the checkout; `essential`: what the cluster itself needs. */
+  readonly images?: 'all' | 'essential';
+}
+
+/** What `up` asks of the cluster that it brings up. */
+export interface Probes {
+  kubectl(args: readonly string[], options?: { readonly input?: string }): Promise<RunResult>;
+  nodeReady(): Promise<boolean>;
+  deploymentReady(name: string): Promise<boolean>;
+}
+
+/** Brings a cluster up: see Cluster.up. The caller holds the cluster's lock. */
+export async function bringUp(
+  layout: Layout,
+  probes: Probes,
+  tell: (line: string) => void,
+  options: UpOptions,
+): Promise<void> {
+  const began = performance.now();
+  const say = (line: string): void => tell(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${line}`);
+  await ensureSystemPackages(say);
+  const kube = await ensureKube(say);
+  await ensureCoreDns(say);
+  if (options.images !== 'essential') await ensureEnvoy(say);
+  for (const raised of raiseInotifyLimits()) say(`raised ${raised}`);
+
+  await prepare(layout, kube);
+  const images = buildImages(say, { essentialOnly: options.images === 'essential' });
+  images.catch(() => undefined); // awaited below; until then its failure is nobody's unhandled one
+
+  const guard = (): void => failIfOneDied(layout);
+  const launch = async (...components: Component[]): Promise<void> => {
+    for (const component of components) if (await ensureRunning(component, layout, kube)) say(`started ${component}`);
+  };
+  await launch('containerd', 'etcd', 'apiserver');
+  await waitFor('containerd answers', 30_000, () => containerdAnswers(layout), { guard });
+  await waitFor(
+    'the API server is ready',
+    90_000,
+    async () => (await probes.kubectl(['get', '--raw', '/readyz', '--request-timeout=3s'])).code === 0,
+    { guard },
+  );
+  // Both exit at once when they find their own rights missing, and the API server makes those after it is ready.
+  await waitFor('the API server has made its own roles', 30_000, () => hasOwnObjects(probes), { guard });
+  say('the API server is ready');
+  await launch('controller-manager', 'scheduler', 'kubelet', 'kube-proxy');
+  await applyDns(probes);
+
+  const loaded = await loadStored(layout, await images);
+  if (loaded.length > 0) say(`imported ${loaded.length} images: ${loaded.map(shortName).join(' ')}`);
+  await waitFor('the node is Ready', 60_000, () => probes.nodeReady(), {
+    guard,
+    state: () => describe(probes, 'node', NODE_NAME),
+  });
+  say('the node is Ready');
+  await waitFor('CoreDNS is Ready', 90_000, () => probes.deploymentReady('coredns'), {
+    guard,
+    state: () => describe(probes, 'pods', '--namespace=kube-system', '--selector=k8s-app=kube-dns'),
+  });
+  await waitFor(
+    'the default service account is there',
+    30_000,
+    async () => (await probes.kubectl(['get', 'serviceaccount', 'default', '--namespace=default'])).code === 0,
+    { guard },
+  );
+  say(`cluster ${layout.name} is up`);
+}
+
+/** Files, cgroups and network, and a clean slate where the network is new: nothing that runs could be in it. */
+async function prepare(layout: Layout, kube: string): Promise<void> {
+  if (!networkExists(layout) && (clusterProcesses(layout).length > 0 || existsSync(layout.run)))
+    await releaseRuntime(layout);
+  await mkdir(layout.state, { recursive: true });
+  await chmod(layout.state, 0o700);
+  await ensurePki(layout);
+  writeConfiguration(layout);
+  const bin = join(layout.state, 'bin');
+  await rm(bin, { recursive: true, force: true });
+  await mkdir(bin);
+  await symlink(join(dirname(kube), 'kubectl'), join(bin, 'kubectl'));
+  makeCgroups(layout);
+  await makeNetwork(layout);
+}
+
+/** Starts a component unless it runs as it should. Returns whether it had to. */
+async function ensureRunning(component: Component, layout: Layout, kube: string): Promise<boolean> {
+  const state = stateOf(component, layout);
+  if (state.running) return false;
+  await stop(component, layout);
+  start(component, layout, commandOf(component, layout, kube));
+  return true;
+}
+
+async function containerdAnswers(layout: Layout): Promise<boolean> {
+  if (!existsSync(layout.containerdSocket)) return false;
+  return (await run('ctr', ['--address', layout.containerdSocket, '--timeout', '3s', 'version'])).code === 0;
+}
+
+async function hasOwnObjects(probes: Probes): Promise<boolean> {
+  const found = await Promise.all([
+    probes.kubectl(['get', 'clusterrole', 'system:kube-controller-manager', '--request-timeout=3s']),
+    probes.kubectl([
+      'get',
+      'configmap',
+      'extension-apiserver-authentication',
+      '--namespace=kube-system',
+      '--request-timeout=3s',
+    ]),
+    probes.kubectl(['get', 'priorityclass', 'system-cluster-critical', '--request-timeout=3s']),
+  ]);
+  return found.every(({ code }) => code === 0);
+}
+
+async function applyDns(probes: Probes): Promise<void> {
+  const input = JSON.stringify(dnsObjects);
+  const { code, stderr } = await probes.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { input });
+  if (code !== 0) throw new Error(`the objects of cluster DNS were refused:\n${stderr}`);
+}
+
+async function describe(probes: Probes, ...what: string[]): Promise<string> {
+  return lastLines((await probes.kubectl(['describe', ...what])).stdout, 25);
+}
+
+function shortName(image: string): string {
+  return image.replace(/^.*\//u, '');
+}
