@@ -15,6 +15,8 @@ export interface Executor {
   readonly namespace: string;
   /** The stored object of a ref, our own newest write included. */
   readonly stored: (ref: string) => ManagedObject | undefined;
+  /** Asked before each step; false when another replica leads now. */
+  readonly mayWrite: () => boolean;
   /** Called for each step that changed something. */
   readonly onChange: (step: Step, object: string) => void;
 }
@@ -30,6 +32,7 @@ export async function execute({ steps }: Plan, executor: Executor): Promise<Exec
   let changes = 0;
   for (const step of steps) {
     try {
+      if (!executor.mayWrite()) throw new Error('another replica leads now');
       if (await carryOut(step, executor)) {
         changes += 1;
         executor.onChange(step, subjectOf(step));

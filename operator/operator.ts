@@ -1,4 +1,5 @@
 /** The operator in one process: stores, and passes whenever something in them changes. Leadership is main's business. */
+import type { Condition } from '#kubernetes/conditions.ts';
 import type { KubeObject, KubernetesClient, ReflectorTransition } from '#kubernetes/types.ts';
 import { createApplier } from './applier.ts';
 import { createAuthorities } from './authorities.ts';
@@ -7,7 +8,6 @@ import { OwnWrites } from './own-writes.ts';
 import { type ManagedObject, refOf } from './plan/observed.ts';
 import type { Step } from './plan/plan-types.ts';
 import { createReconciler, type Pass } from './reconcile.ts';
-import type { Condition } from './status-object.ts';
 import { createStores, type Stores } from './stores.ts';
 
 export interface OperatorOptions {
@@ -16,6 +16,8 @@ export interface OperatorOptions {
   readonly defaults: { readonly image: string; readonly envoyImage: string };
   /** Milliseconds since the epoch; `Date.now` by default. */
   readonly now?: () => number;
+  /** Asked before each write; false when another replica leads. Always true by default. */
+  readonly mayWrite?: () => boolean;
   readonly onTransition: (transition: ReflectorTransition) => void;
   readonly onChange: (step: Step, object: string) => void;
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
@@ -50,7 +52,8 @@ export function createOperator(options: OperatorOptions): Operator {
   }
 
   const authorities = createAuthorities({ client, namespace, writes, stored, now });
-  const executor = { client, applier, authorities, namespace, stored, onChange: options.onChange };
+  const { mayWrite = () => true, onChange } = options;
+  const executor = { client, applier, authorities, namespace, stored, mayWrite, onChange };
   const reconcile = createReconciler({
     client,
     stores,

@@ -3,6 +3,7 @@
  * speaks of what the pass left behind: a Deployment just changed is already `RollingOut` there.
  */
 import { version } from '#cdk8s/names.ts';
+import type { Condition } from '#kubernetes/conditions.ts';
 import { MeshConfigs } from '#kubernetes/kinds.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
 import { fieldManager } from './applier.ts';
@@ -13,7 +14,7 @@ import type { DesiredMesh } from './plan/observed.ts';
 import { plan } from './plan/plan.ts';
 import type { Plan } from './plan/plan-types.ts';
 import { status } from './plan/status.ts';
-import { type Condition, type MeshStatus, nextStatus, sameStatus } from './status-object.ts';
+import { type MeshStatus, nextStatus, sameStatus } from './status-object.ts';
 import type { Stores } from './stores.ts';
 
 /** After a refusal by the API server. */
@@ -43,10 +44,10 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
   // The store of MeshConfigs lags behind our own status writes: until it moves on, this is what we wrote.
   let written: { readonly uid: string; readonly status: MeshStatus; readonly before: string } | undefined;
 
-  function currentStatus(object: KubeObject): MeshStatus | undefined {
+  function currentStatus(object: KubeObject): Partial<MeshStatus> | undefined {
     const { uid = '', resourceVersion = '' } = object.metadata;
     if (written?.uid === uid && written.before === resourceVersion) return written.status;
-    return object.status as MeshStatus | undefined;
+    return object.status as Partial<MeshStatus> | undefined;
   }
 
   async function writeStatus(object: KubeObject, desired: DesiredMesh, planned: Plan, executed: Executed) {
@@ -55,10 +56,10 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     const conditions = status(desired, planned, observed, executed.outcome);
     const next = nextStatus(current, conditions, {
       generation: object.metadata.generation ?? 0,
-      now: new Date(now()),
+      now: now(),
       version,
     });
-    if (sameStatus(current, next)) return false;
+    if (sameStatus(current, next) || !executor.mayWrite()) return false;
     const { name, uid = '', resourceVersion = '' } = object.metadata;
     await client.apply<KubeObject>(
       MeshConfigs,

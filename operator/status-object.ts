@@ -1,12 +1,6 @@
 /** The `status` of a MeshConfig: the plan's conditions with their times. */
+import { type Condition, mergeConditions, sameConditions } from '#kubernetes/conditions.ts';
 import type { ConditionValue } from './plan/status.ts';
-
-/** A metav1.Condition. */
-export interface Condition extends ConditionValue {
-  readonly observedGeneration: number;
-  /** RFC 3339: when `status` last changed. */
-  readonly lastTransitionTime: string;
-}
 
 export interface MeshStatus {
   readonly observedGeneration: number;
@@ -16,35 +10,24 @@ export interface MeshStatus {
 }
 
 export function nextStatus(
-  current: MeshStatus | undefined,
+  current: Partial<MeshStatus> | undefined,
   values: readonly ConditionValue[],
-  made: { readonly generation: number; readonly now: Date; readonly version: string },
+  made: { readonly generation: number; readonly now: number; readonly version: string },
 ): MeshStatus {
-  const time = made.now.toISOString().replace(/\.\d+Z$/, 'Z');
-  const conditions = values.map((value): Condition => {
-    const before = current?.conditions?.find(({ type }) => type === value.type);
-    const lastTransitionTime = before?.status === value.status ? before.lastTransitionTime : time;
-    return { ...value, observedGeneration: made.generation, lastTransitionTime };
-  });
-  return { observedGeneration: made.generation, version: made.version, conditions };
+  const { generation, now, version } = made;
+  const wanted = values.map((value) => ({ ...value, observedGeneration: generation }));
+  return {
+    observedGeneration: generation,
+    version,
+    conditions: mergeConditions(current?.conditions ?? [], wanted, now),
+  };
 }
 
 /** Whether a write would change nothing; each write wakes every watcher of the MeshConfig. */
-export function sameStatus(a: MeshStatus | undefined, b: MeshStatus): boolean {
-  return a !== undefined && flat(a) === flat(b);
-}
-
-function flat({ observedGeneration, version, conditions }: MeshStatus): string {
-  const entries = (conditions ?? []).map((condition) =>
-    JSON.stringify([
-      condition.type,
-      condition.status,
-      condition.reason,
-      condition.message,
-      condition.observedGeneration,
-      condition.lastTransitionTime,
-    ]),
+export function sameStatus(a: Partial<MeshStatus> | undefined, b: MeshStatus): boolean {
+  return (
+    a?.observedGeneration === b.observedGeneration &&
+    a.version === b.version &&
+    sameConditions(a.conditions ?? [], b.conditions)
   );
-  // The list is a map by type: its order says nothing.
-  return [observedGeneration, version, ...entries.sort((a, b) => a.localeCompare(b))].join();
 }

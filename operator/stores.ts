@@ -36,6 +36,8 @@ export interface Stores {
   /** What carries our label. */
   readonly managed: readonly Reflector<ManagedObject>[];
   readonly all: readonly Reflector<unknown>[];
+  /** Kinds whose first list is not here yet. */
+  unsynced(): string[];
 }
 
 export interface StoresOptions {
@@ -45,8 +47,11 @@ export interface StoresOptions {
 }
 
 export function createStores({ client, namespace, onTransition }: StoresOptions): Stores {
+  const made: { readonly kind: string; readonly reflector: Reflector<unknown> }[] = [];
   function reflect<T>(kind: Kind, list: ListOptions, transform: (object: KubeObject) => T | undefined): Reflector<T> {
-    return createReflector<T>({ client, kind, list, transform, onTransition });
+    const reflector = createReflector<T>({ client, kind, list, transform, onTransition });
+    made.push({ kind: kind.plural, reflector });
+    return reflector;
   }
   const named = (name: string): ListOptions => ({ fieldSelector: `metadata.name=${name}` });
   const local = (name: string): ListOptions => ({ namespace, ...named(name) });
@@ -74,8 +79,11 @@ export function createStores({ client, namespace, onTransition }: StoresOptions)
       object.metadata.labels?.[managedByLabel] === undefined ? undefined : whole(kinds.ConfigMaps)(object),
     ),
   ];
-  const all = [meshConfigs, namespaces, nodes, ownerRole, guard, ...secrets, ...managed];
-  return { meshConfigs, namespaces, nodes, ownerRole, guard, secrets, managed, all };
+  const all = made.map(({ reflector }) => reflector);
+  const unsynced = (): string[] => [
+    ...new Set(made.filter(({ reflector }) => !reflector.isSynced).map(({ kind }) => kind)),
+  ];
+  return { meshConfigs, namespaces, nodes, ownerRole, guard, secrets, managed, all, unsynced };
 }
 
 function namespaceOf({ metadata }: KubeObject): ObservedNamespace {

@@ -1,0 +1,19 @@
+/** Which changes of a MeshConfig's conditions are told as Events: those that a person acts on, or waited for. */
+import type { Condition } from '#kubernetes/conditions.ts';
+import type { EventNote } from '#kubernetes/events.ts';
+import type { KubeObject } from '#kubernetes/types.ts';
+
+export function eventFor(meshConfig: KubeObject, condition: Condition): EventNote | undefined {
+  const { type, status, reason, message } = condition;
+  const event = (severity: EventNote['type']): EventNote => ({
+    regarding: meshConfig,
+    type: severity,
+    reason,
+    action: 'Reconcile',
+    note: message,
+  });
+  if (type === 'Stalled' && status === 'True') return event('Warning');
+  if (type === 'Ready' && status === 'True') return event('Normal');
+  if (type === 'Reconciling' && status === 'True') return event(reason === 'Retrying' ? 'Warning' : 'Normal');
+  return undefined;
+}
