@@ -27,6 +27,7 @@ export interface PodSpec {
   initContainers?: Container[];
   ephemeralContainers?: Container[];
   volumes?: Volume[];
+  serviceAccountName?: string;
   hostNetwork?: boolean;
   nodeSelector?: Record<string, string>;
   os?: { name: string };
