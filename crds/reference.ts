@@ -1,4 +1,5 @@
 /** The API reference, one Markdown page a kind, made from the same schemas as the CRDs. */
+import { noEffect, notYet } from './schema/kit.ts';
 import type { KindDefinition } from './schema/kind.ts';
 import { structural, type JsonObject } from './structural.ts';
 import { isRecord } from './validate.ts';
@@ -16,6 +17,7 @@ export function referencePage(definition: KindDefinition): Page {
     `# ${kind}`,
     '',
     description,
+    ...(definition.notYet === true ? ['', 'This version stores it and does not act on it yet.'] : []),
     '',
     '| | |',
     '| --- | --- |',
@@ -43,15 +45,42 @@ export function referenceIndex(definitions: readonly KindDefinition[]): Page {
     text: [
       '# API reference',
       '',
-      'Every kind that the mesh reads. A field that is marked with * must be given. “Accepted without effect” marks what',
-      'OSM 1.2 knew and this mesh does not need: manifests that say it still apply.',
+      'Every kind that the mesh serves. A field that is marked with * must be given.',
       '',
       '| kind | group | versions (the first is stored) | |',
       '| --- | --- | --- | --- |',
       ...rows,
       '',
+      '## Accepted without effect',
+      '',
+      'OSM 1.2 knew these fields and this mesh has no need of them: manifests that hold them apply, and nothing depends on',
+      'their value. Every other field of OSM 1.2 is honoured, but for the next list.',
+      '',
+      ...marked(definitions, noEffect),
+      '',
+      '## Not acted on yet',
+      '',
+      'Stored, so that manifests apply; later versions act on them.',
+      '',
+      ...definitions
+        .filter(({ notYet: idle }) => idle)
+        .map(({ kind }) => `- the whole kind [${kind}](${fileName(kind)}.md)`),
+      ...marked(
+        definitions.filter(({ notYet: idle }) => !idle),
+        notYet,
+      ),
+      '',
     ].join('\n'),
   };
+}
+
+/** One line for each field whose description holds the mark. */
+function marked(definitions: readonly KindDefinition[], mark: string): string[] {
+  return definitions.flatMap(({ kind, spec }) =>
+    walk(structural(spec, kind), 'spec.')
+      .filter(({ field }) => typeof field['description'] === 'string' && field['description'].includes(mark))
+      .map(({ path }) => `- ${kind} \`${path}\``),
+  );
 }
 
 /** `HTTPRouteGroup` → `http-route-group`. */
@@ -81,20 +110,33 @@ function table(schema: JsonObject): string[] {
 }
 
 function fields(schema: JsonObject, prefix: string): string[] {
+  return walk(schema, prefix).map(({ path, field, required }) => {
+    const mark = required ? '*' : '';
+    return `| \`${path}\`${mark} | ${typeText(field)} | ${defaultText(field)} | ${meaning(field)} |`;
+  });
+}
+
+interface Field {
+  /** `matches[].name`. */
+  readonly path: string;
+  readonly field: JsonObject;
+  readonly required: boolean;
+}
+
+/** Every field of an object schema and of the objects and lists in it, parents first. */
+function walk(schema: JsonObject, prefix: string): Field[] {
   const properties = isRecord(schema['properties']) ? (schema['properties'] as Record<string, JsonObject>) : {};
   const required = Array.isArray(schema['required']) ? schema['required'] : [];
   return Object.entries(properties).flatMap(([name, field]) => {
     const path = `${prefix}${name}`;
-    const mark = required.includes(name) ? '*' : '';
-    const row = `| \`${path}\`${mark} | ${typeText(field)} | ${defaultText(field)} | ${meaning(field)} |`;
-    return [row, ...below(field, path)];
+    return [{ path, field, required: required.includes(name) }, ...below(field, path)];
   });
 }
 
-function below(field: JsonObject, path: string): string[] {
-  if (isRecord(field['properties'])) return fields(field, `${path}.`);
+function below(field: JsonObject, path: string): Field[] {
+  if (isRecord(field['properties'])) return walk(field, `${path}.`);
   const items = field['items'];
-  return isRecord(items) && isRecord(items['properties']) ? fields(items as JsonObject, `${path}[].`) : [];
+  return isRecord(items) && isRecord(items['properties']) ? walk(items as JsonObject, `${path}[].`) : [];
 }
 
 function typeText(field: JsonObject): string {

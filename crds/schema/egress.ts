@@ -25,4 +25,5 @@ export const egress = {
   spec,
   status: statusOf({}),
   columns: [age],
+  notYet: true,
 } as const satisfies KindDefinition;

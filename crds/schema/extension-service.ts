@@ -22,4 +22,5 @@ export const extensionService = {
   spec,
   status: statusOf({}),
   columns: [{ name: 'Host', type: 'string', jsonPath: '.spec.host' }, age],
+  notYet: true,
 } as const satisfies KindDefinition;

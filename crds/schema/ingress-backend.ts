@@ -42,4 +42,5 @@ export const ingressBackend = {
   spec,
   status: policyStatus,
   columns: [{ name: 'Status', type: 'string', jsonPath: '.status.currentStatus' }, age],
+  notYet: true,
 } as const satisfies KindDefinition;

@@ -36,6 +36,8 @@ export interface KindDefinition<S extends TSchema = TSchema> {
   /** Rules of the whole object; of metadata, CEL sees `name` and `generateName` only. */
   readonly rules?: readonly Rule[];
   readonly columns: readonly PrinterColumn[];
+  /** Served and stored, so that manifests apply, but this version does not act on it yet. */
+  readonly notYet?: true;
 }
 
 export const age: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };

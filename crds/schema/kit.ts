@@ -20,6 +20,12 @@ export interface Rule {
   readonly holds: (self: any) => boolean;
 }
 
+/** Marks a field that manifests may hold and that the mesh has no need of; the reference lists what is so marked. */
+export const noEffect = 'Accepted without effect';
+
+/** Marks a field that this version stores and that a later one will act on; listed likewise. */
+export const notYet = 'This version does not act on it yet.';
+
 export interface FieldOptions<T> {
   readonly default?: T;
   readonly rules?: readonly Rule[];

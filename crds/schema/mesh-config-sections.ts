@@ -8,6 +8,8 @@ import {
   integer,
   list,
   name,
+  noEffect,
+  notYet,
   object,
   oneOf,
   optional,
@@ -18,7 +20,6 @@ import {
 } from './kit.ts';
 
 const newPods = 'Concerns pods created from then on.';
-const noEffect = 'Accepted without effect';
 
 const tlsVersions = ['TLS_AUTO', 'TLSv1_0', 'TLSv1_1', 'TLSv1_2', 'TLSv1_3'] as const;
 type TlsVersion = (typeof tlsVersions)[number];
@@ -102,7 +103,7 @@ export const sidecar = section(
 );
 
 const inboundExternalAuthorization = object(
-  'A gRPC service that is asked about each inbound HTTP request.',
+  `A gRPC service that is asked about each inbound HTTP request. ${notYet}`,
   {
     enable: flag('Whether it is asked.', false),
     address: optional(text('Its host name or address.')),
@@ -151,8 +152,8 @@ export const observability = section('Logs, metrics and traces.', {
     'Log level of the control plane; live.',
     'info',
   ),
-  enableDebugServer: flag('Serves debug pages on the controller’s port 9092.', false),
-  tracing: section('Zipkin traces of requests.', {
+  enableDebugServer: flag(`Serves debug pages on the controller’s port 9092. ${notYet}`, false),
+  tracing: section(`Zipkin traces of requests. ${notYet}`, {
     enable: flag('Whether sidecars send them.', false),
     address: optional(text('Host of the collector; `jaeger` in the control plane’s namespace where left out.')),
     port: port('Port of the collector.', 9411),
@@ -174,13 +175,13 @@ export const certificate = section('The certificates of workloads.', {
     },
   ),
   certKeyBitSize: integer(
-    'Bits of RSA keys, 2048–4096, where a certificate provider demands RSA; keys are ECDSA P-256 elsewhere.',
+    `Bits of RSA keys, 2048–4096, where a certificate provider demands RSA; keys are ECDSA P-256 elsewhere. ${notYet}`,
     {
       default: 2048,
     },
   ),
   ingressGateway: optional(
-    object('A client certificate for an ingress gateway in front of the mesh.', {
+    object(`A client certificate for an ingress gateway in front of the mesh. ${notYet}`, {
       subjectAltNames: list(name('A DNS name.'), 'Names that the certificate carries.', { minItems: 1 }),
       validityDuration: duration('How long it is valid.', { rules: [atLeastAMinute('validityDuration')] }),
       secret: namespacedName('The Secret that it is written to.'),
@@ -189,12 +190,12 @@ export const certificate = section('The certificates of workloads.', {
 });
 
 export const featureFlags = section('Switches of OSM 1.2.', {
-  enableWASMStats: flag('Request metrics, which no longer need WASM.', true),
+  enableWASMStats: flag(`Request metrics, which no longer need WASM. ${notYet}`, true),
   enableEgressPolicy: flag(`${noEffect}: Egress policies always count where egress is off.`, true),
   enableMulticlusterMode: flag(`${noEffect}: there is no multicluster mode.`, false),
   enableSnapshotCacheMode: flag(`${noEffect}: there is one cache.`, false),
   enableAsyncProxyServiceMapping: flag(`${noEffect}: sidecars are mapped to services as pods change.`, false),
-  enableIngressBackendPolicy: flag('Honours IngressBackend policies.', true),
-  enableEnvoyActiveHealthChecks: flag('Sidecars check the health of the sidecars that they call.', false),
-  enableRetryPolicy: flag('Honours Retry policies.', false),
+  enableIngressBackendPolicy: flag(`Honours IngressBackend policies. ${notYet}`, true),
+  enableEnvoyActiveHealthChecks: flag(`Sidecars check the health of the sidecars that they call. ${notYet}`, false),
+  enableRetryPolicy: flag(`Honours Retry policies. ${notYet}`, false),
 });

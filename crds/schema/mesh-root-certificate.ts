@@ -75,4 +75,5 @@ export const meshRootCertificate = {
     ),
   }),
   columns: [{ name: 'Role', type: 'string', jsonPath: '.spec.role' }, ...readyColumns, age],
+  notYet: true,
 } as const satisfies KindDefinition;

@@ -28,4 +28,5 @@ export const retry = {
   spec,
   status: statusOf({}),
   columns: [age],
+  notYet: true,
 } as const satisfies KindDefinition;

@@ -34,4 +34,5 @@ export const telemetry = {
   spec,
   status: policyStatus,
   columns: [{ name: 'Status', type: 'string', jsonPath: '.status.currentStatus' }, age],
+  notYet: true,
 } as const satisfies KindDefinition;

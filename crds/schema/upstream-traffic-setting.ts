@@ -82,4 +82,5 @@ export const upstreamTrafficSetting = {
     { name: 'Status', type: 'string', jsonPath: '.status.currentStatus' },
     age,
   ],
+  notYet: true,
 } as const satisfies KindDefinition;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
 import { badManifests } from './bad-manifests.ts';
 import { durationMs } from '#crds/duration.ts';
 import * as parsers from '#crds/parse.ts';
@@ -52,6 +54,22 @@ describe('crds: parsers', () => {
         errorsOf(parse(object)).map((error) => error.field),
         [field],
       );
+    });
+  }
+
+  const examples = new URL('../../../crds/examples/', import.meta.url);
+  for (const file of readdirSync(examples, { recursive: true, encoding: 'utf8' }).filter((one) =>
+    one.endsWith('.yaml'),
+  )) {
+    it(`take examples/${file}, and read what they give the same again`, () => {
+      const documents = parseAllDocuments(readFileSync(new URL(file, examples), 'utf8'));
+      assert.ok(documents.length > 0);
+      for (const document of documents) {
+        const parse = parserOf[String(document.get('kind'))];
+        assert.ok(parse, String(document.get('kind')));
+        const value = valueOf(parse(document.toJS()));
+        assert.deepEqual(valueOf(parse(value)), value);
+      }
     });
   }
 
