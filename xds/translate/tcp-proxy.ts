@@ -36,6 +36,8 @@ export function tcpProxyToApplication(cluster: string): Filter {
     statPrefix: 'inbound',
     clusterSpecifier: { case: 'cluster', value: cluster },
     upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE,
+    // What a caller says meanwhile is kept up to here, then it waits. Envoy wants the number said.
+    maxEarlyDataBytes: 65_536,
   });
 }
 
