@@ -1,3 +1,4 @@
+import type { Versioned } from '#xds/cache/diff.ts';
 import type { ProxySnapshot } from '#xds/cache/snapshot.ts';
 import { isTypeUrl, SHORT_NAME, TYPES, type TypeUrl } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
@@ -82,6 +83,12 @@ export class ProxyStream {
     if (!this.#blocked) return;
     this.#blocked = false;
     this.#push();
+  }
+
+  /** What the client holds under a name (a whole Resource when this stream sent it); undefined when nothing. */
+  held(type: TypeUrl, name: string): Versioned | undefined {
+    const version = this.#state.subscriptions[type].held.get(name);
+    return version?.hash === '' ? undefined : version;
   }
 
   /** True when Envoy has acknowledged all of its newest snapshot (or of the types given). */

@@ -1,0 +1,235 @@
+/** The controller as one thing that starts and stops; main.ts gives it the process around it. */
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { loadAuthority } from '#certificates/secret-store.ts';
+import { startHealthServer } from '#kubernetes/health.ts';
+import { createReflector } from '#kubernetes/reflector.ts';
+import type { KubernetesClient } from '#kubernetes/types.ts';
+import type { Problem } from '#mesh/problem.ts';
+import { createAdsServer } from '#xds/server/ads.ts';
+import { createAuthenticator } from '#xds/server/auth.ts';
+import { servingCertificate } from '#xds/server/serving-certificate.ts';
+import type { ProxyStream } from '#xds/server/stream.ts';
+import { createTokenVerifier } from '#xds/server/token.ts';
+import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
+import { createApi, type ProxyInfo } from './api.ts';
+import { createCoalescer } from './coalesce.ts';
+import { createDirectory } from './directory.ts';
+import { createDistribution } from './distribution.ts';
+import type { Environment } from './environment.ts';
+import { createMetrics } from './metrics.ts';
+import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
+import { createStores } from './stores.ts';
+import { streamEvents } from './stream-events.ts';
+import { createWorkloadCa } from './workload-ca.ts';
+
+const AUDIENCE = 'osm';
+const WORKLOAD_CA = 'osm-ca-bundle';
+const CERTIFICATE_LOOK_MS = 10_000;
+const CONVERGENCE_LIMIT_MS = 90_000;
+
+export interface ControllerOptions {
+  readonly client: KubernetesClient;
+  readonly environment: Environment;
+  readonly log: Logger;
+  readonly version: string;
+  readonly host: string;
+  /** 15128, 9092 and 9091; 0 takes a free one. */
+  readonly xdsPort: number;
+  readonly apiPort: number;
+  readonly healthPort: number;
+  /** Over how long streams are closed when the controller stops, in milliseconds. */
+  readonly drainMs: number;
+}
+
+export interface Controller {
+  readonly xdsPort: number;
+  readonly apiPort: number;
+  readonly healthPort: number;
+  /** Unready at once; streams end spread over `drainMs`; then all is closed. */
+  stop(): Promise<void>;
+}
+
+/** Resolves when all ports listen; readiness follows the stores, the CA and the first compile. */
+export async function startController(options: ControllerOptions): Promise<Controller> {
+  const { client, environment, log, host } = options;
+  const metrics = createMetrics();
+  let stopping = false;
+  let problems: readonly Problem[] = [];
+  let changedAt: number | undefined;
+
+  const stores = createStores({
+    ...environment,
+    reflect: (of) =>
+      createReflector({
+        ...of,
+        client,
+        onTransition: ({ name, kind, detail }) => log.debug({ transition: name, kind, detail }, 'watch'),
+      }),
+    onChange: (kind) => {
+      metrics.changes.inc({ kind });
+      changedAt ??= performance.now();
+      revisions.trigger(kind);
+    },
+    onConfigError: (errors) => log.error({ errors }, 'the MeshConfig is not valid, the last good one stays in force'),
+  });
+
+  const distribution = createDistribution({
+    translate: { view: translateView, endpoints: translateEndpoints },
+    secrets: (account, onSecrets) => ca.subscribe(account, onSecrets),
+    pod: (namespace, name) => stores.pods.get(`${namespace}/${name}`),
+    zoneOf: (pod) => stores.zoneOf(pod),
+    requestRevision: (reason) => revisions.trigger(reason),
+  });
+
+  const ca = createWorkloadCa({
+    load: () => loadAuthority(client, { namespace: environment.namespace, name: WORKLOAD_CA }, Date.now()),
+    settings: stores.settings,
+    now: Date.now,
+    onAuthority: ({ fingerprint }, trustDomain) => log.info({ fingerprint, trustDomain }, 'the workload CA is in use'),
+    onError: (error) => log.error({ err: error }, `Secret ${WORKLOAD_CA} cannot be used`),
+    onEvent: (event) => {
+      if (event.name === 'issued') return metrics.certificates.inc();
+      metrics.certificateFailures.inc();
+      const { namespace, name } = event.account;
+      return log.error(
+        { key: event.name, account: `${namespace}/${name}`, err: event.error },
+        'no workload certificate',
+      );
+    },
+  });
+
+  const revisions = createCoalescer({
+    windowMs: 10,
+    onError: (error) => log.error({ err: error }, 'the mesh could not be compiled; sidecars keep what they have'),
+    run: async (reasons) => {
+      const settings = stores.settings();
+      if (settings === undefined || stores.waitingFor().length > 0) return;
+      const since = changedAt;
+      changedAt = undefined;
+      const result = await distribution.revise(stores.objects(settings.mesh));
+      metrics.compile.observe(result.compileMs / 1000);
+      problems = [...stores.problems(), ...result.problems];
+      metrics.problems.reset();
+      for (const { key } of problems) metrics.problems.inc({ key });
+      log.debug({ revision: distribution.revision, reasons: [...reasons], compileMs: result.compileMs }, 'revised');
+      if (since !== undefined) {
+        void distribution.settled(CONVERGENCE_LIMIT_MS).then((done) => {
+          if (done) metrics.convergence.observe((performance.now() - since) / 1000);
+        });
+      }
+    },
+  });
+
+  const serving = servingCertificate(environment.tlsDirectory);
+  await serving.reload();
+  const server = createAdsServer({
+    authenticator: createAuthenticator({
+      verifier: createTokenVerifier({
+        audience: AUDIENCE,
+        fetchKeys: () => fetchSigningKeys(client),
+        review: (token) => reviewPodToken(client, token, AUDIENCE),
+        now: Date.now,
+      }),
+      directory: createDirectory({ client, pods: stores.pods, accounts: stores.accounts }),
+    }),
+    source: distribution,
+    certificate: serving.provider,
+    maxStreams: () => stores.settings()?.maxDataPlaneConnections ?? 0,
+    events: streamEvents({ log, metrics, distribution }),
+  });
+
+  stores.pods.subscribe((change) => {
+    if (change.type === 'added') return;
+    const { uid } = change.previous;
+    if (change.type === 'updated' && change.object.uid === uid) return;
+    server.closeStreams(({ podUid }) => podUid === uid, 'the pod is gone');
+  });
+  stores.accounts.subscribe((change) => {
+    if (change.type === 'added' || (change.type === 'updated' && change.object === change.previous)) return;
+    server.closeStreams(({ accountUid }) => accountUid === change.previous, 'the service account is gone');
+  });
+
+  const unready = (): string[] => {
+    if (stopping) return ['the controller is stopping'];
+    const missing = stores.waitingFor();
+    if (missing.length > 0) return missing;
+    if (!ca.loaded) return [`the workload CA (Secret ${WORKLOAD_CA}) is not loaded`];
+    return distribution.revision === 0 ? ['the mesh is not compiled yet'] : [];
+  };
+  const health = await startHealthServer({
+    port: options.healthPort,
+    host,
+    unready,
+    version: { version: options.version },
+    metrics: metrics.registry,
+  });
+
+  const readPair = async (): Promise<{ cert: Buffer; key: Buffer }> => ({
+    cert: await readFile(join(environment.tlsDirectory, 'tls.crt')),
+    key: await readFile(join(environment.tlsDirectory, 'tls.key')),
+  });
+  const api = createApi({
+    tls: await readPair(),
+    caller: (token) => reviewCaller(client, token),
+    mayGet: (caller, path) => mayGet(client, caller, path),
+    problems: () => problems,
+    proxies: () => [...server.streams()].map(proxyInfo),
+    snapshot: (namespace, pod) => {
+      const found = [...server.streams()].find(({ proxy }) => proxy.namespace === namespace && proxy.pod === pod);
+      return found && distribution.snapshotOf(found);
+    },
+  });
+  await api.listen({ host, port: options.apiPort });
+
+  const certificateLook = setInterval(() => {
+    serving.reload().then(
+      async (changed) => {
+        if (!changed) return;
+        api.server.setSecureContext({ ...(await readPair()), minVersion: 'TLSv1.2' });
+        log.info(serving.describe(), 'serving with the new certificate');
+      },
+      (error: unknown) =>
+        log.error({ err: error }, 'the serving certificate cannot be read anew, the former one stays'),
+    );
+  }, CERTIFICATE_LOOK_MS);
+
+  stores.start();
+  ca.start();
+  const xdsPort = await server.listen(
+    host.includes(':') ? `[${host}]:${options.xdsPort}` : `${host}:${options.xdsPort}`,
+  );
+  log.info({ port: xdsPort }, 'configuration is served');
+
+  return {
+    xdsPort,
+    apiPort: (api.server.address() as AddressInfo).port,
+    healthPort: health.port,
+    async stop() {
+      if (stopping) return;
+      stopping = true;
+      clearInterval(certificateLook);
+      await server.drain(options.drainMs);
+      revisions.stop();
+      stores.stop();
+      ca.stop();
+      await api.close();
+      await health.close();
+    },
+  };
+}
+
+function proxyInfo(stream: ProxyStream): ProxyInfo {
+  const { namespace, pod, podUid, account } = stream.proxy;
+  return {
+    namespace,
+    pod,
+    podUid,
+    serviceAccount: account,
+    connectedAt: new Date(stream.openedAt).toISOString(),
+    synced: stream.settled(),
+    types: stream.status(),
+  };
+}

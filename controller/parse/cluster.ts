@@ -1,0 +1,13 @@
+import type { KubeObject } from '#kubernetes/types.ts';
+import type { NamespaceObject, NodeObject } from '#mesh/objects.ts';
+
+export function parseNamespace(object: KubeObject, meshName: string): NamespaceObject {
+  return {
+    name: object.metadata.name,
+    monitored: object.metadata.labels?.['openservicemesh.io/monitored-by'] === meshName,
+  };
+}
+
+export function parseNode(object: KubeObject): NodeObject {
+  return { name: object.metadata.name, zone: object.metadata.labels?.['topology.kubernetes.io/zone'] ?? '' };
+}

@@ -1,0 +1,54 @@
+import { durationMs } from '#crds/duration.ts';
+import type { FieldError } from '#crds/parse.ts';
+import { parseMeshConfig } from '#crds/parse.ts';
+import type { KubeObject } from '#kubernetes/types.ts';
+import type { MeshSettings } from '#mesh/objects.ts';
+
+/** All that the controller takes from the MeshConfig. */
+export interface ControllerSettings {
+  readonly mesh: MeshSettings;
+  readonly trustDomain: string;
+  readonly certificateLifetimeMs: number;
+  /** 0 is no limit. */
+  readonly maxDataPlaneConnections: number;
+  /** As the user wrote it; `''` keeps the one of the environment. */
+  readonly logLevel: string;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** What runs before the first valid MeshConfig was seen is nothing: the controller is not ready until then. */
+export function parseSettings(
+  object: KubeObject,
+  cluster: { readonly namespace: string; readonly domain: string; readonly meshName: string },
+):
+  | { readonly ok: true; readonly settings: ControllerSettings }
+  | { readonly ok: false; readonly errors: readonly FieldError[] } {
+  const result = parseMeshConfig(object);
+  if (!result.ok) return result;
+  const { sidecar, traffic, certificate, observability } = result.value.spec;
+  return {
+    ok: true,
+    settings: {
+      mesh: {
+        meshName: cluster.meshName,
+        namespace: cluster.namespace,
+        clusterDomain: cluster.domain,
+        permissive: traffic.enablePermissiveTrafficPolicyMode,
+        egress: traffic.enableEgress,
+        localProxyMode: sidecar.localProxyMode,
+        tls: {
+          minVersion: sidecar.tlsMinProtocolVersion,
+          maxVersion: sidecar.tlsMaxProtocolVersion,
+          cipherSuites: sidecar.cipherSuites ?? [],
+          ecdhCurves: sidecar.ecdhCurves ?? [],
+        },
+        applicationIdleTimeoutMs: durationMs(traffic.applicationIdleTimeout) ?? 2000,
+      },
+      trustDomain: certificate.trustDomain,
+      certificateLifetimeMs: durationMs(certificate.serviceCertValidityDuration) ?? DAY_MS,
+      maxDataPlaneConnections: sidecar.maxDataPlaneConnections,
+      logLevel: observability.osmLogLevel,
+    },
+  };
+}

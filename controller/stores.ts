@@ -1,0 +1,144 @@
+/** The cluster as the controller sees it: one reflector a kind, each object parsed once when it arrives. */
+import { isDeepStrictEqual } from 'node:util';
+import {
+  EndpointSlices,
+  HttpRouteGroups,
+  MeshConfigs,
+  Namespaces,
+  Nodes,
+  Pods,
+  ServiceAccounts,
+  Services,
+  TcpRoutes,
+  TrafficSplits,
+  TrafficTargets,
+} from '#kubernetes/kinds.ts';
+import type { Kind, KubeObject, Reflector, ReflectorOptions, Store } from '#kubernetes/types.ts';
+import type { AccountKey } from '#mesh/identity.ts';
+import type { MeshObjects, MeshSettings, PodObject } from '#mesh/objects.ts';
+import type { Problem } from '#mesh/problem.ts';
+import { parseNamespace, parseNode } from './parse/cluster.ts';
+import { type ControllerSettings, parseSettings } from './parse/config.ts';
+import { parsePod } from './parse/pod.ts';
+import { httpRouteGroup, type Parsed, tcpRoute, trafficSplit, trafficTarget } from './parse/policies.ts';
+import { parseEndpointSlice, parseService } from './parse/service.ts';
+
+const MESH_CONFIG = 'osm-mesh-config';
+
+export interface StoresOptions {
+  /** `createReflector` bound to the client and the log. */
+  readonly reflect: <T>(options: Pick<ReflectorOptions<T>, 'kind' | 'list' | 'transform'>) => Reflector<T>;
+  readonly namespace: string;
+  readonly meshName: string;
+  readonly clusterDomain: string;
+  /** Called after something that a compile reads has changed, with the kind. */
+  readonly onChange: (kind: string) => void;
+  /** Called when a MeshConfig cannot be used; the last good one stays. */
+  readonly onConfigError: (errors: readonly { readonly field: string; readonly message: string }[]) => void;
+}
+
+export interface Stores {
+  start(): void;
+  stop(): void;
+  /** Kinds that have not been listed yet, and `MeshConfig` while there is no valid one. */
+  waitingFor(): string[];
+  /** Of the last valid MeshConfig. */
+  readonly settings: () => ControllerSettings | undefined;
+  objects(settings: MeshSettings): MeshObjects;
+  /** Objects that could not be parsed at all. */
+  problems(): Problem[];
+  readonly pods: Store<PodObject>;
+  /** UID by `<namespace>/<name>`. */
+  readonly accounts: Store<string>;
+  accountUid(account: AccountKey): string | undefined;
+  zoneOf(pod: PodObject): string;
+}
+
+export function createStores(options: StoresOptions): Stores {
+  const { reflect, namespace, meshName, clusterDomain } = options;
+  const reflectors: { kind: string; reflector: { start(): void; stop(): void; readonly isSynced: boolean } }[] = [];
+  let settings: ControllerSettings | undefined;
+
+  function watch<T>(kind: Kind, transform: (object: KubeObject) => T | undefined, compiled = true): Store<T> {
+    const reflector = reflect({ kind, transform });
+    reflectors.push({ kind: kind.kind, reflector });
+    if (compiled) {
+      reflector.store.subscribe((change) => {
+        // Most updates of a pod or a slice touch nothing that the mesh reads (conditions, restarts, annotations).
+        if (change.type === 'updated' && isDeepStrictEqual(change.object, change.previous)) return;
+        options.onChange(kind.kind);
+      });
+    }
+    return reflector.store;
+  }
+
+  const config = reflect({
+    kind: MeshConfigs,
+    list: { namespace },
+    transform: (object) => (object.metadata.name === MESH_CONFIG ? object : undefined),
+  });
+  reflectors.push({ kind: MeshConfigs.kind, reflector: config });
+  config.store.subscribe((change) => {
+    // Without a MeshConfig the running mesh stays as it was: the operator takes the control plane away, not we.
+    if (change.type === 'deleted') return;
+    const result = parseSettings(change.object, { namespace, domain: clusterDomain, meshName });
+    if (!result.ok) return options.onConfigError(result.errors);
+    if (isDeepStrictEqual(result.settings, settings)) return;
+    settings = result.settings;
+    options.onChange(MeshConfigs.kind);
+  });
+
+  const namespaces = watch(Namespaces, (object) => parseNamespace(object, meshName));
+  const services = watch(Services, parseService);
+  const slices = watch(EndpointSlices, parseEndpointSlice);
+  const pods = watch(Pods, parsePod);
+  const nodes = watch(Nodes, parseNode);
+  const accounts = watch(ServiceAccounts, ({ metadata }) => metadata.uid, false);
+  const targets = watch(TrafficTargets, trafficTarget);
+  const groups = watch(HttpRouteGroups, httpRouteGroup);
+  const tcpRoutes = watch(TcpRoutes, tcpRoute);
+  const splits = watch(TrafficSplits, trafficSplit);
+
+  return {
+    start: () => {
+      for (const { reflector } of reflectors) reflector.start();
+    },
+    stop: () => {
+      for (const { reflector } of reflectors) reflector.stop();
+    },
+    waitingFor() {
+      const missing = reflectors
+        .filter(({ reflector }) => !reflector.isSynced)
+        .map(({ kind }) => `${kind} not listed yet`);
+      return missing.length === 0 && settings === undefined ? ['no valid MeshConfig'] : missing;
+    },
+    settings: () => settings,
+    objects: (mesh) => ({
+      config: mesh,
+      namespaces: [...namespaces.values()],
+      services: [...services.values()],
+      endpointSlices: [...slices.values()],
+      pods: [...pods.values()],
+      nodes: [...nodes.values()],
+      trafficTargets: usable(targets),
+      httpRouteGroups: usable(groups),
+      tcpRoutes: usable(tcpRoutes),
+      trafficSplits: usable(splits),
+    }),
+    problems: () => [targets, groups, tcpRoutes, splits].flatMap((store) => [...unusable(store)]),
+    pods,
+    accounts,
+    accountUid: (account) => accounts.get(account),
+    zoneOf: (pod) => nodes.get(pod.node)?.zone ?? '',
+  };
+}
+
+function usable<T>(store: Store<Parsed<T>>): T[] {
+  const objects: T[] = [];
+  for (const entry of store.values()) if (entry.ok) objects.push(entry.object);
+  return objects;
+}
+
+function unusable(store: Store<Parsed<unknown>>): Problem[] {
+  return [...store.values()].flatMap((entry) => (entry.ok ? [] : entry.problems));
+}

@@ -1,0 +1,51 @@
+import type { Logger } from 'pino';
+import { SHORT_NAME } from '#xds/cache/types.ts';
+import type { AdsEvents } from '#xds/server/ads.ts';
+import type { ProxyStream } from '#xds/server/stream.ts';
+import type { Distribution } from './distribution.ts';
+import type { Metrics } from './metrics.ts';
+
+/** What is logged and counted of the streams. Refusals and NACKs are one line each, with the key or Envoy's own words. */
+export function streamEvents(to: {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly distribution: Pick<Distribution, 'acked' | 'nacked'>;
+}): Required<AdsEvents> {
+  const { log, metrics, distribution } = to;
+  const whose = ({ proxy }: ProxyStream): object => ({
+    pod: `${proxy.namespace}/${proxy.pod}`,
+    account: proxy.account,
+  });
+  return {
+    opened(stream) {
+      metrics.connected.inc();
+      log.debug(whose(stream), 'sidecar connected');
+    },
+    closed(stream, reason) {
+      metrics.connected.dec();
+      log.debug({ ...whose(stream), reason }, 'sidecar disconnected');
+    },
+    refused({ key, message }, { address, nodeId }) {
+      metrics.refused.inc({ key });
+      if (key === 'too-many-connections') metrics.tooMany.inc();
+      log.warn({ key, peer: address, node: nodeId }, `sidecar refused: ${message}`);
+    },
+    sent(_, type, bytes) {
+      metrics.pushes.inc({ type });
+      metrics.pushedBytes.inc({ type }, bytes);
+    },
+    acked(stream, type) {
+      metrics.acks.inc({ type: SHORT_NAME[type] });
+      distribution.acked(stream);
+    },
+    nacked(stream, nack) {
+      const type = SHORT_NAME[nack.type];
+      metrics.nacks.inc({ type });
+      log.error(
+        { key: 'nack', ...whose(stream), type, resources: nack.culprits.map(({ name }) => name), envoy: nack.error },
+        'Envoy refused configuration; the sidecar keeps the last good one, and new ones get it too',
+      );
+      distribution.nacked(stream, nack);
+    },
+  };
+}
