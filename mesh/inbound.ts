@@ -2,7 +2,7 @@
 import { hostNames, addressHost, withPorts } from './hosts.ts';
 import { inboundRoutes, tcpPeers } from './permissions.ts';
 import { digest } from './intern.ts';
-import type { MeshModel, MeshPort, MeshService, NameKey } from './model.ts';
+import { memoised, type MeshModel, type MeshPort, type MeshService, type NameKey } from './model.ts';
 import type { PodObject } from './objects.ts';
 import { compareText, sortedNumbers } from './order.ts';
 import { isHttp } from './protocols.ts';
@@ -80,7 +80,7 @@ function buildRoutes(model: MeshModel, pod: ProxyPod, { service, ports }: ChainD
   const apexes = (model.apexesOf.get(service.key) ?? []).flatMap((apex) => usedApex(model, apex, service.key, numbers));
   const hosts = [service, ...apexes].flatMap((entry) => serviceHosts(model, entry, pod));
   const domains = [...new Set(withPorts(hosts, numbers))];
-  const routes = inboundRoutes(model.access, pod.account);
+  const routes = memoised(model.memo.permissions, pod.account, () => inboundRoutes(model.access, pod.account));
   const key = `inbound-routes:${digest(name, ...domains, JSON.stringify(routes))}`;
   return model.parts.intern(key, () => ({ key, name, domains, routes }));
 }

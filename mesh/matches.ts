@@ -36,8 +36,8 @@ export function buildMatch(
       key: 'regex-invalid',
       object: refOf('HTTPRouteGroup', group),
       field: expression.field,
-      message: `"${expression.regex}" is not a regular expression that RE2 accepts (${reason}): match "${object.name}" allows nothing.`,
-      remedy: 'Correct the expression; RE2 has no look-around and no back-references.',
+      message: `"${expression.regex}" is not a regular expression that Envoy accepts (${reason}): match "${object.name}" allows nothing.`,
+      remedy: 'Correct or shorten the expression; RE2 has no look-around and no back-references.',
     });
   }
   if (!valid) return undefined;
@@ -45,19 +45,36 @@ export function buildMatch(
   return { pathRegex: object.pathRegex, methods, headers };
 }
 
-/** Why RE2 refuses an expression; undefined when it accepts it. */
+/**
+ * Instructions that one expression may compile to. RE2 refuses what does not fit its memory, and Envoy what is above
+ * its `re2.max_program_size.error_level` (100 unless the bootstrap raises it); this stays far below both limits, as Envoy's
+ * RE2 works on bytes and counts several for what is one here.
+ */
+const MAX_PROGRAM_SIZE = 2000;
+
+/** Why Envoy would refuse an expression; undefined when it accepts it. */
 export function regexError(regex: string): string | undefined {
   try {
-    RE2JS.compile(regex);
-    return undefined;
+    const size = RE2JS.compile(regex).programSize();
+    return size > MAX_PROGRAM_SIZE ? `it compiles to ${size} instructions, more than ${MAX_PROGRAM_SIZE}` : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
+/** Compiled expressions, since the same few are compared over and over. A cache only. */
+const compiled = new Map<string, RE2JS>();
+const MAX_COMPILED = 2000;
+
 /** Full match, as Envoy does it. The expression must be valid. */
 export function regexMatches(regex: string, text: string): boolean {
-  return RE2JS.compile(regex).matches(text);
+  let expression = compiled.get(regex);
+  if (expression === undefined) {
+    if (compiled.size >= MAX_COMPILED) compiled.clear();
+    expression = RE2JS.compile(regex);
+    compiled.set(regex, expression);
+  }
+  return expression.matches(text);
 }
 
 const META = /[\\^$.*+?()[\]{}|]/;

@@ -5,6 +5,7 @@ import type { MeshSettings, PodObject, ServiceObject } from './objects.ts';
 import type {
   EndpointAssignment,
   HttpMatch,
+  InboundRoute,
   InboundView,
   MeshEndpoint,
   MeshProtocol,
@@ -49,6 +50,8 @@ export interface ModelMemo {
   readonly destinations: Map<string, Destination>;
   /** By the same, and whether the client is in the service's namespace. */
   readonly hosts: Map<string, readonly OutboundVirtualHost[]>;
+  /** The server's HTTP routes, by account. */
+  readonly permissions: Map<AccountKey, readonly InboundRoute[]>;
   /** Addresses that a service has for itself, by service and port. */
   readonly owned: Map<string, readonly string[]>;
   /** All addresses of HTTP services, by port. */
@@ -72,6 +75,7 @@ export function emptyMemo(): ModelMemo {
     assignments: new WeakMap(),
     destinations: new Map(),
     hosts: new Map(),
+    permissions: new Map(),
     owned: new Map(),
     httpAddresses: new Map(),
   };

@@ -3,9 +3,11 @@ import type { AccountKey } from './identity.ts';
 import { ANY_REQUEST, compareSpecificity, covers, disjoint, matchKey } from './matches.ts';
 import type { Access } from './model.ts';
 import { sortedSet } from './order.ts';
-import type { HttpMatch, InboundRoute, Peers } from './view.ts';
+import type { Denial, HttpMatch, InboundRoute, Peers } from './view.ts';
 
 const ANYONE: Peers = { kind: 'any-mesh-identity' };
+
+const NO_IDENTITY: Denial = { key: 'not-allowed', message: 'the caller has no identity of the mesh' };
 
 /** Allowed accounts in a message, before it says how many more there are. */
 const NAMED_ACCOUNTS = 5;
@@ -16,7 +18,7 @@ const NAMED_ACCOUNTS = 5;
  * first carries the second's match and peers in `alsoAllowed`. So a request passes exactly when one of the matches passes it.
  */
 export function inboundRoutes(access: Access, destination: AccountKey): InboundRoute[] {
-  if (access.kind === 'permissive') return [{ match: ANY_REQUEST, allowed: ANYONE, denial: denialOf(destination, []) }];
+  if (access.kind === 'permissive') return [{ match: ANY_REQUEST, allowed: ANYONE, denial: NO_IDENTITY }];
   const merged = new Map<string, { match: HttpMatch; accounts: Set<AccountKey> }>();
   for (const { match, sources } of access.http.get(destination) ?? []) {
     const key = matchKey(match);
@@ -27,14 +29,17 @@ export function inboundRoutes(access: Access, destination: AccountKey): InboundR
   const entries = [...merged.values()].sort((a, b) => compareSpecificity(a.match, b.match));
   return entries.map((entry) => {
     const allowed = new Set(entry.accounts);
-    const others = entries.filter((other) => other !== entry && !disjoint(entry.match, other.match));
-    for (const other of others) {
+    // comparing expressions costs most, so only where somebody further could come in
+    const brings = (other: { readonly accounts: ReadonlySet<AccountKey> }): boolean =>
+      [...other.accounts].some((account) => !allowed.has(account));
+    for (const other of entries.filter(brings)) {
       if (covers(other.match, entry.match)) for (const account of other.accounts) allowed.add(account);
     }
-    const alsoAllowed = others.flatMap((other) => {
-      const further = [...other.accounts].filter((account) => !allowed.has(account));
-      return further.length === 0 ? [] : [{ match: other.match, allowed: accountPeers(further) }];
-    });
+    const overlapping = entries.filter((other) => brings(other) && !disjoint(entry.match, other.match));
+    const alsoAllowed = overlapping.map((other) => ({
+      match: other.match,
+      allowed: accountPeers([...other.accounts].filter((account) => !allowed.has(account))),
+    }));
     const route = { match: entry.match, allowed: accountPeers(allowed), denial: denialOf(destination, [...allowed]) };
     return alsoAllowed.length === 0 ? route : { ...route, alsoAllowed };
   });
@@ -55,7 +60,7 @@ function accountPeers(accounts: Iterable<AccountKey>): Peers {
   return { kind: 'accounts', accounts: sortedSet(accounts) as AccountKey[] };
 }
 
-function denialOf(destination: AccountKey, allowed: readonly AccountKey[]): InboundRoute['denial'] {
+function denialOf(destination: AccountKey, allowed: readonly AccountKey[]): Denial {
   const names = sortedSet(allowed);
   const more = names.length > NAMED_ACCOUNTS ? ` and ${names.length - NAMED_ACCOUNTS} more` : '';
   const who = names.length === 0 ? 'nobody' : names.slice(0, NAMED_ACCOUNTS).join(', ') + more;

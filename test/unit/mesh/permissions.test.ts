@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { evaluateServer, matchesRequest } from '#mesh/check.ts';
+import type { AccountKey } from '#mesh/identity.ts';
+import type { HttpGrant } from '#mesh/model.ts';
+import { inboundRoutes } from '#mesh/permissions.ts';
+import type { HttpMatch, InboundView } from '#mesh/view.ts';
+import { SETTINGS } from './builders.ts';
+
+/** Expressions that overlap, cover one another, and stand apart. */
+const matches: fc.Arbitrary<HttpMatch> = fc.record({
+  pathRegex: fc.constantFrom('.*', '/a', '/ab', '/a.*', '/.*b', '/[ab]+', '/b'),
+  methods: fc.constantFrom([], ['GET'], ['POST'], ['GET', 'POST']),
+  headers: fc.constantFrom(
+    [],
+    [{ name: 'x', regex: '1' }],
+    [{ name: 'x', regex: '.*' }],
+    [{ name: 'host', regex: 's' }],
+  ),
+});
+
+const accounts = fc.constantFrom<AccountKey>('n/a', 'n/b', 'n/c');
+
+const grants: fc.Arbitrary<HttpGrant[]> = fc.array(
+  fc.record({ match: matches, sources: fc.uniqueArray(accounts).map((sources) => new Set(sources)) }),
+  { maxLength: 6 },
+);
+
+const requests = fc.record({
+  host: fc.constant('s'),
+  path: fc.constantFrom('/', '/a', '/ab', '/b', '/ba', '/axb'),
+  method: fc.constantFrom('GET', 'POST', 'PUT'),
+  headers: fc.constantFrom({}, { x: '1' }, { x: '2' }),
+});
+
+describe('the server’s routes', () => {
+  it('pass a request exactly when one grant passes it, whatever else matches it', () => {
+    fc.assert(
+      fc.property(grants, requests, accounts, (http, request, source) => {
+        const routes = inboundRoutes({ kind: 'policies', http: new Map([['n/s', http]]), tcp: new Map() }, 'n/s');
+        const policy = { kind: 'http', routes: { key: '', name: '', domains: ['s'], routes } } as const;
+        const view: InboundView = {
+          key: '',
+          chains: [{ key: '', name: 's', targetPort: 80, sni: 's', protocol: 'http', policy }],
+          metrics: false,
+          applicationAddress: '127.0.0.1',
+          applicationIdleTimeoutMs: 0,
+          tls: SETTINGS.tls,
+          ipv6: false,
+        };
+        const expected = http.some(({ match, sources }) => sources.has(source) && matchesRequest(match, request));
+        const { outcome } = evaluateServer(view, { address: '', port: 80, sni: 's', source, http: request });
+        assert.equal(outcome === 'passed', expected);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('a hundred overlapping matches of a hundred sources are compared in good time', () => {
+    const http = Array.from({ length: 100 }, (_, index) => ({
+      match: { pathRegex: `/api/${index}/.*|/v${index}`, methods: [], headers: [] },
+      sources: new Set<AccountKey>([`n/${index}`]),
+    }));
+    const started = process.cpuUsage();
+    const routes = inboundRoutes({ kind: 'policies', http: new Map([['n/s', http]]), tcp: new Map() }, 'n/s');
+    const { user } = process.cpuUsage(started);
+    assert.equal(routes.length, 100);
+    assert.ok(user < 1_000_000, `${user} µs`);
+  });
+});
