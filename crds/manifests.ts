@@ -11,7 +11,6 @@ export function allCrds(): JsonObject[] {
 
 export function crdOf(definition: KindDefinition): JsonObject {
   const { group, kind, plural, shortNames } = definition;
-  const schema = rootSchema(definition);
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -38,7 +37,7 @@ export function crdOf(definition: KindDefinition): JsonObject {
           : { deprecated: true, deprecationWarning: version.deprecationWarning }),
         additionalPrinterColumns: definition.columns.map((column): JsonObject => ({ ...column })),
         ...(definition.status === undefined ? {} : { subresources: { status: {} } }),
-        schema: { openAPIV3Schema: schema },
+        schema: { openAPIV3Schema: rootSchema(definition) },
       })),
     },
   };

@@ -67,7 +67,8 @@ export function structural(schema: TSchema, path: string): JsonObject {
         result[key] = defaultOf(schema);
         break;
       default:
-        result[key] = value as Json;
+        // A copy: writers of YAML make an anchor and aliases of an object that occurs twice.
+        result[key] = structuredClone(value) as Json;
     }
   }
   return result;
@@ -79,8 +80,8 @@ export function structural(schema: TSchema, path: string): JsonObject {
  */
 function defaultOf(schema: TSchema): Json {
   const fallback: unknown = Reflect.get(schema, 'default');
-  const complete = rulesOf(schema).length > 0 ? Value.Default(schema, structuredClone(fallback)) : fallback;
-  return complete as Json;
+  const copy: unknown = structuredClone(fallback);
+  return (rulesOf(schema).length > 0 ? Value.Default(schema, copy) : copy) as Json;
 }
 
 function properties(value: unknown, path: string): JsonObject {

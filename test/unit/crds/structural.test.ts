@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Type } from 'typebox';
+import { allCrds } from '#crds/manifests.ts';
 import { structural } from '#crds/structural.ts';
 import { duration, flag, oneOf, optional, section, text } from '#crds/schema/kit.ts';
 
@@ -52,6 +53,18 @@ describe('crds: structural schemas', () => {
     assert.deepEqual(written['required'], ['needed']);
     assert.deepEqual(JSON.parse(JSON.stringify(written)), written, 'plain JSON');
     assert.match(JSON.stringify(written), /\{"rule":"self != '0'","message":"not 0"\}/);
+  });
+
+  it('hold no object twice, since YAML would show it as an anchor with aliases', () => {
+    const seen = new Set<object>();
+    const visit = (value: unknown, path: string): void => {
+      if (typeof value !== 'object' || value === null) return;
+      assert.ok(!seen.has(value), `${path} is shared`);
+      seen.add(value);
+      for (const [key, part] of Object.entries(value)) visit(part, `${path}.${key}`);
+    };
+    allCrds().forEach((crd, index) => visit(crd, `crds[${index}]`));
+    assert.ok(seen.size > 1000, 'it looked at all of them');
   });
 
   it('complete the default of a part whose rules would otherwise see it half', () => {
