@@ -87,8 +87,10 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
           'ca.crt': base64(authority.certificatePem),
         },
       };
+      // Before the write: after it, the store may already show what we wrote.
+      const before = stored(`Secret/${namespace}/${name}`);
       const written = await client.apply<ManagedObject>(Secrets, secret, { fieldManager, force: true });
-      return writes.note(stored(`Secret/${namespace}/${name}`), written, now());
+      return writes.note(before, written, now());
     },
   };
 }

@@ -41,7 +41,7 @@ export async function execute({ steps }: Plan, executor: Executor): Promise<Exec
       return { outcome: outcomeOf(error, step), changes, error };
     }
   }
-  return { outcome: { kind: changes > 0 ? 'changed' : 'settled' }, changes };
+  return { outcome: { kind: 'done' }, changes };
 }
 
 async function carryOut(step: Step, executor: Executor): Promise<boolean> {

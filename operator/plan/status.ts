@@ -30,9 +30,7 @@ export interface ConditionValue {
 
 /** How far the plan's steps came. */
 export type Outcome =
-  | { readonly kind: 'settled' }
-  /** Something was written in this pass, or the stores do not show an earlier write yet. */
-  | { readonly kind: 'changed' }
+  | { readonly kind: 'done' }
   /** The API server refused an object that the MeshConfig's fields went into: a person must act. */
   | { readonly kind: 'rejected'; readonly object: string; readonly message: string }
   /** Anything else: tried again by itself. */
@@ -48,9 +46,11 @@ export function status(desired: DesiredMesh, planned: Plan, observed: Observed, 
   const controlPlane = controlPlaneVerdict(rollouts);
   const webhook = webhookVerdict(desired, observed);
   const stalled = stalledVerdict(accepted, planned, rollouts);
-  const waiting = [certificates, controlPlane, webhook].find((verdict) => verdict.status !== 'True');
-  const reconciling = reconcilingVerdict(stalled, outcome, rollouts, waiting);
-  const ready = readyVerdict(accepted, stalled, waiting, reconciling);
+  const waiting = [certificates, controlPlane, webhook, rolledOutVerdict(rollouts)].find(
+    (verdict) => verdict.status !== 'True',
+  );
+  const reconciling = reconcilingVerdict(stalled, outcome, waiting);
+  const ready = readyVerdict(accepted, stalled, waiting);
   return [
     { type: 'Ready', ...ready },
     { type: 'Reconciling', ...reconciling },
@@ -117,6 +117,12 @@ function controlPlaneVerdict(rollouts: readonly Rollout[]): Verdict {
   return yes('Available', 'Injector and controller are available.');
 }
 
+/** A mesh that works while it rolls out is not ready in the sense of `kubectl wait`: the new version is not there yet. */
+function rolledOutVerdict(rollouts: readonly Rollout[]): Verdict {
+  const moving = rollouts.find((rollout) => rollout.kind === 'progressing');
+  return moving === undefined ? yes('RolledOut', 'Every pod is up to date.') : no('RollingOut', `${moving.message}.`);
+}
+
 function webhookVerdict(desired: DesiredMesh, observed: Observed): Verdict {
   const webhook = observed.managed.find(
     (object) =>
@@ -145,32 +151,18 @@ function stalledVerdict(accepted: Verdict, planned: Plan, rollouts: readonly Rol
     : yes('ProgressDeadlineExceeded', `${stuck.message}.`);
 }
 
-function reconcilingVerdict(
-  stalled: Verdict,
-  outcome: Outcome,
-  rollouts: readonly Rollout[],
-  waiting: Verdict | undefined,
-): Verdict {
+function reconcilingVerdict(stalled: Verdict, outcome: Outcome, waiting: Verdict | undefined): Verdict {
   if (stalled.status === 'True') return no('Stalled', 'Work goes on when what stalls it is mended.');
   if (outcome.kind === 'failed') return yes('Retrying', outcome.message);
-  if (outcome.kind === 'changed') return yes('Applying', 'Changes are being applied.');
-  const moving = rollouts.find((rollout) => rollout.kind === 'progressing');
-  if (moving !== undefined) return yes('RollingOut', `${moving.message}.`);
   if (waiting !== undefined) return yes(waiting.reason, waiting.message);
   return no('UpToDate', 'The cluster holds what the MeshConfig asks for.');
 }
 
-function readyVerdict(
-  accepted: Verdict,
-  stalled: Verdict,
-  waiting: Verdict | undefined,
-  reconciling: Verdict,
-): Verdict {
+/** A failed write that is tried again leaves a mesh that works ready: `Reconciling` tells of it. */
+function readyVerdict(accepted: Verdict, stalled: Verdict, waiting: Verdict | undefined): Verdict {
   if (accepted.status === 'False') return no(accepted.reason, accepted.message);
   if (stalled.status === 'True') return no(stalled.reason, stalled.message);
   if (waiting !== undefined) return no(waiting.reason, waiting.message);
-  // A mesh that works while it rolls out is not ready in the sense of `kubectl wait`: the new version is not there yet.
-  if (reconciling.status === 'True') return no(reconciling.reason, reconciling.message);
   return yes('MeshReady', 'The mesh is ready.');
 }
 

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import type { ManagedObject, Observed } from '#operator/plan/observed.ts';
+import { plan } from '#operator/plan/plan.ts';
+import { nativeSidecars } from '#operator/plan/settings.ts';
+import { applied, day, line, namespace, now, observed, rolledOut, serving, valid } from './fixtures.ts';
+
+const lines = (desired: Parameters<typeof plan>[0], seen: Observed): string[] => plan(desired, seen).steps.map(line);
+const webhooks = (all: readonly string[]): string[] => all.filter((text) => text.includes('Webhook'));
+
+/** Everything that a mesh consists of, as the server would store it. */
+function running(changes: Partial<Observed> = {}): Observed {
+  const first = plan(valid(), observed());
+  const deployments = ['osm-injector', 'osm-controller'].map((name) => applied(first, 'Deployment', name, rolledOut()));
+  const second = plan(valid(), observed({ managed: deployments }));
+  const managed = second.steps.flatMap((step): ManagedObject[] => {
+    if (step.kind !== 'apply') return [];
+    return [
+      applied(
+        second,
+        step.object.kind,
+        step.object.metadata.name,
+        step.object.kind === 'Deployment' ? rolledOut() : {},
+      ),
+    ];
+  });
+  return observed({ managed, ...changes });
+}
+
+describe('operator/plan', () => {
+  it('does nothing without the owner ClusterRole, whatever else there is', () => {
+    const planned = plan(valid(), running({ owner: undefined }));
+    assert.equal(planned.reason.key, 'owner-missing');
+    assert.deepEqual(planned.steps, []);
+  });
+
+  it('does nothing on a fresh install, and leaves its guard as shipped', () => {
+    const planned = plan({ kind: 'absent' }, observed({ guard: undefined }));
+    assert.equal(planned.reason.key, 'no-mesh');
+    assert.deepEqual(planned.steps, []);
+  });
+
+  it('arms the guard and makes the authorities before anything else', () => {
+    const absent = { kind: 'absent' } as const;
+    const seen = observed({ guard: undefined, controlPlaneCa: absent, workloadRoot: absent });
+    assert.deepEqual(lines(valid(), seen), ['guard armed', 'make-ca control-plane', 'make-ca workload']);
+  });
+
+  it('never replaces an authority that it cannot read', () => {
+    const seen = observed({ workloadRoot: { kind: 'unreadable', message: 'Secret osm-ca-bundle: broken' } });
+    const planned = plan(valid(), seen);
+    assert.equal(planned.reason.key, 'ca-unreadable');
+    assert.deepEqual(planned.steps, []);
+  });
+
+  it('arms a guard that an earlier removal released', () => {
+    assert.equal(lines(valid(), observed({ guard: 'released' }))[0], 'guard armed');
+  });
+
+  it('orders: certificates, trust, a check, the control plane; no webhook before the injector answers', () => {
+    const seen = observed({ serving: { 'osm-injector': undefined, 'osm-controller': undefined } });
+    const planned = plan(valid(), seen);
+    assert.equal(planned.reason.key, 'waiting-for-injector');
+    assert.deepEqual(planned.steps.map(line), [
+      'issue osm-injector: serving-certificate-missing',
+      'issue osm-controller: serving-certificate-missing',
+      'apply ConfigMap bookstore/osm-trust',
+      'check 11',
+      'apply ServiceAccount osm-system/osm-injector',
+      'apply ClusterRoleBinding osm-injector',
+      'apply Service osm-system/osm-injector',
+      'apply Deployment osm-system/osm-injector',
+      'apply PodDisruptionBudget osm-system/osm-injector',
+      'apply ServiceAccount osm-system/osm-controller',
+      'apply ClusterRoleBinding osm-controller',
+      'apply Service osm-system/osm-controller',
+      'apply Deployment osm-system/osm-controller',
+      'apply PodDisruptionBudget osm-system/osm-controller',
+      'apply RoleBinding osm-system/osm-controller',
+    ]);
+  });
+
+  it('applies the webhooks, last, when the injector is available', () => {
+    const all = lines(valid(), running());
+    assert.deepEqual(all.slice(-2), [
+      'apply MutatingWebhookConfiguration osm-webhook-osm',
+      'apply ValidatingWebhookConfiguration osm-validator-osm',
+    ]);
+  });
+
+  it('keeps the webhooks when the injector goes away: pods are refused, not started naked', () => {
+    const down = running();
+    const managed = down.managed.map((object) =>
+      object.metadata.name === 'osm-injector' && object.kind === 'Deployment'
+        ? { ...object, status: { observedGeneration: 1, replicas: 2 } }
+        : object,
+    );
+    assert.equal(webhooks(lines(valid(), observed({ managed }))).filter((text) => text.startsWith('apply')).length, 2);
+  });
+
+  it('plans no change of membership when nothing changed: every object is applied as it is, none deleted', () => {
+    const planned = plan(valid(), running());
+    assert.deepEqual(
+      planned.steps.filter((step) => step.kind === 'delete'),
+      [],
+    );
+    assert.deepEqual(
+      planned.steps.filter((step) => step.kind === 'issue'),
+      [],
+    );
+  });
+
+  it('follows a new mesh name: new webhooks and trust, the old ones pruned', () => {
+    const all = lines(valid({ meshName: 'another' }), running());
+    assert.ok(all.includes('apply ConfigMap other/osm-trust'));
+    assert.deepEqual(
+      all.filter((text) => text.startsWith('delete')),
+      [
+        'delete ConfigMap bookstore/osm-trust',
+        'delete MutatingWebhookConfiguration osm-webhook-osm',
+        'delete ValidatingWebhookConfiguration osm-validator-osm',
+      ],
+    );
+    assert.ok(all.includes('apply MutatingWebhookConfiguration osm-webhook-another'));
+  });
+
+  it('drops the budget of a component with one replica', () => {
+    const all = lines(valid({ controlPlane: { injector: { replicas: 1 } } }), running());
+    assert.deepEqual(
+      all.filter((text) => text.startsWith('delete')),
+      ['delete PodDisruptionBudget osm-system/osm-injector'],
+    );
+  });
+
+  it('trusts in each namespace of the mesh that is not ignored, not ending and not its own', () => {
+    const namespaces = [
+      namespace('b'),
+      namespace('a'),
+      namespace('ignored', { ignored: true }),
+      namespace('ending', { terminating: true }),
+      namespace('osm-system'),
+      namespace('none', { monitoredBy: undefined }),
+    ];
+    const trust = lines(valid(), observed({ namespaces })).filter((text) => text.includes('osm-trust'));
+    assert.deepEqual(trust, ['apply ConfigMap a/osm-trust', 'apply ConfigMap b/osm-trust']);
+  });
+
+  it('removes: webhooks, then the guard is released, then Deployments, then the rest', () => {
+    const all = lines({ kind: 'absent' }, running());
+    assert.deepEqual(all.slice(0, 5), [
+      'delete MutatingWebhookConfiguration osm-webhook-osm',
+      'delete ValidatingWebhookConfiguration osm-validator-osm',
+      'guard released',
+      'delete Deployment osm-system/osm-injector',
+      'delete Deployment osm-system/osm-controller',
+    ]);
+    assert.ok(all.slice(5).every((text) => text.startsWith('delete')));
+  });
+
+  it('ends a removal that an operator before it left half done', () => {
+    assert.deepEqual(lines({ kind: 'absent' }, observed()), ['guard released']);
+    assert.deepEqual(lines({ kind: 'absent' }, observed({ guard: 'released' })), []);
+  });
+
+  it('leaves a mesh alone whose MeshConfig is wrong, but renews its certificates and serves its new namespaces', () => {
+    const seen = running({
+      namespaces: [namespace('bookstore'), namespace('new')],
+      serving: {
+        'osm-injector': serving('osm-injector', { notAfter: now + day, notBefore: now - 29 * day }),
+        'osm-controller': serving('osm-controller'),
+      },
+    });
+    const planned = plan({ kind: 'invalid', errors: [{ field: 'spec.x', message: 'is wrong' }] }, seen);
+    assert.equal(planned.reason.key, 'invalid-mesh-config');
+    assert.deepEqual(planned.steps.map(line), [
+      'issue osm-injector: serving-certificate-due',
+      'apply ConfigMap bookstore/osm-trust',
+      'apply ConfigMap new/osm-trust',
+    ]);
+  });
+
+  describe('serving certificates', () => {
+    const cases: [string, Parameters<typeof serving>[1] | undefined, string | undefined][] = [
+      ['good', {}, undefined],
+      [
+        'one millisecond before two thirds of its life',
+        { notBefore: now - 20 * day + 1, notAfter: now + 10 * day + 1 },
+        undefined,
+      ],
+      ['at two thirds of its life', { notBefore: now - 20 * day, notAfter: now + 10 * day }, 'serving-certificate-due'],
+      ['expired', { notBefore: now - 40 * day, notAfter: now - day }, 'serving-certificate-due'],
+      ['of another CA', { signer: 'bb' }, 'serving-certificate-of-another-ca'],
+      ['of no CA that is trusted', { signer: undefined }, 'serving-certificate-of-another-ca'],
+      ['beside other roots', { rootsPem: 'OLD' }, 'serving-roots-changed'],
+      ['for another name', { dnsNames: ['osm-injector.elsewhere.svc'] }, 'serving-names-changed'],
+    ];
+    for (const [name, changes, reason] of cases) {
+      it(`${name}: ${reason ?? 'kept'}`, () => {
+        const seen = observed({
+          serving: { 'osm-injector': serving('osm-injector', changes), 'osm-controller': serving('osm-controller') },
+        });
+        const issued = lines(valid(), seen).filter((text) => text.startsWith('issue'));
+        assert.deepEqual(issued, reason === undefined ? [] : [`issue osm-injector: ${reason}`]);
+      });
+    }
+
+    it('are looked at again when the first is due, or within an hour', () => {
+      const soon = serving('osm-injector', { notBefore: now - 20 * day + 1000, notAfter: now + 10 * day + 1000 });
+      const seen = observed({ serving: { 'osm-injector': soon, 'osm-controller': serving('osm-controller') } });
+      assert.equal(plan(valid(), seen).requeueAfter, 1000);
+      assert.equal(plan(valid(), observed()).requeueAfter, 3_600_000);
+    });
+  });
+
+  describe('native sidecars', () => {
+    const cases: [string[], boolean][] = [
+      [['v1.34.1'], true],
+      [['v1.29.0', 'v1.34.1'], true],
+      [['v1.28.9', 'v1.34.1'], false],
+      [['v1.30.2-eks-1552ad0'], true],
+      [['unknown'], false],
+      [[], true],
+    ];
+    for (const [versions, expected] of cases) {
+      it(`${versions.join(', ') || 'no node'}: ${expected}`, () => assert.equal(nativeSidecars(versions), expected));
+    }
+  });
+});

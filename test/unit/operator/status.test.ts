@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import type { DesiredMesh, Observed } from '#operator/plan/observed.ts';
+import { plan } from '#operator/plan/plan.ts';
+import { type ConditionValue, conditionTypes, type Outcome, status } from '#operator/plan/status.ts';
+import { applied, now, observed, rolledOut, serving, valid } from './fixtures.ts';
+
+const done: Outcome = { kind: 'done' };
+
+/** An installation that is complete, with the Deployments' status as given. */
+function complete(injector: object = rolledOut(), changes: Partial<Observed> = {}): Observed {
+  const available = applied(plan(valid(), observed()), 'Deployment', 'osm-injector', rolledOut());
+  const planned = plan(valid(), observed({ managed: [available] }));
+  return observed({
+    managed: [
+      applied(planned, 'Deployment', 'osm-injector', injector),
+      applied(planned, 'Deployment', 'osm-controller', rolledOut()),
+      applied(planned, 'MutatingWebhookConfiguration', 'osm-webhook-osm'),
+    ],
+    ...changes,
+  });
+}
+
+function conditionsOf(seen: Observed, desired: DesiredMesh = valid(), outcome: Outcome = done): ConditionValue[] {
+  return status(desired, plan(desired, seen), seen, outcome);
+}
+
+function short(conditions: readonly ConditionValue[]): Record<string, string> {
+  return Object.fromEntries(conditions.map(({ type, status: value, reason }) => [type, `${value} ${reason}`]));
+}
+
+const ready = {
+  Ready: 'True MeshReady',
+  Reconciling: 'False UpToDate',
+  Stalled: 'False NotStalled',
+  Accepted: 'True Valid',
+  ControlPlaneAvailable: 'True Available',
+  WebhookTrusted: 'True Trusted',
+  CertificatesValid: 'True Valid',
+};
+
+/** How kstatus (cli-utils, `checkGenericProperties`) reads conditions. */
+function kstatus(conditions: readonly ConditionValue[]): 'InProgress' | 'Failed' | 'Current' {
+  const is = (type: string): boolean => conditions.some((one) => one.type === type && one.status === 'True');
+  if (is('Reconciling')) return 'InProgress';
+  return is('Stalled') ? 'Failed' : 'Current';
+}
+
+describe('operator/status', () => {
+  it('is ready, and current to kstatus, when all is as asked for', () => {
+    const conditions = conditionsOf(complete());
+    assert.deepEqual(short(conditions), ready);
+    assert.equal(kstatus(conditions), 'Current');
+  });
+
+  it('always says all seven, each with a sentence', () => {
+    for (const seen of [observed(), complete(), observed({ controlPlaneCa: { kind: 'absent' } })]) {
+      const conditions = conditionsOf(seen);
+      assert.deepEqual(
+        conditions.map(({ type }) => type),
+        [...conditionTypes],
+      );
+      for (const { type, reason, message } of conditions) {
+        assert.match(reason, /^[A-Z][A-Za-z]+$/, type);
+        assert.match(message, /^\S.*[.;]$/, type);
+      }
+    }
+  });
+
+  const table: [string, ConditionValue[], Record<string, string>, string][] = [
+    [
+      'nothing deployed yet',
+      conditionsOf(observed()),
+      {
+        Ready: 'False NotDeployed',
+        Reconciling: 'True NotDeployed',
+        ControlPlaneAvailable: 'False NotDeployed',
+        WebhookTrusted: 'False WebhookMissing',
+      },
+      'InProgress',
+    ],
+    [
+      'a new version rolling out beside pods that answer',
+      conditionsOf(complete(rolledOut({ updatedReplicas: 1 }))),
+      { Ready: 'False RollingOut', Reconciling: 'True RollingOut' },
+      'InProgress',
+    ],
+    [
+      'a Deployment just changed, of which its controller knows nothing yet',
+      conditionsOf(complete(rolledOut({ observedGeneration: 0 }))),
+      { Ready: 'False RollingOut', Reconciling: 'True RollingOut' },
+      'InProgress',
+    ],
+    [
+      'an old pod still ending',
+      conditionsOf(complete(rolledOut({ replicas: 3 }))),
+      { Ready: 'False RollingOut', Reconciling: 'True RollingOut' },
+      'InProgress',
+    ],
+    [
+      'a rollout that does not come on',
+      conditionsOf(
+        complete(
+          rolledOut({
+            updatedReplicas: 1,
+            conditions: [
+              { type: 'Available', status: 'True' },
+              { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' },
+            ],
+          }),
+        ),
+      ),
+      {
+        Ready: 'False ProgressDeadlineExceeded',
+        Reconciling: 'False Stalled',
+        Stalled: 'True ProgressDeadlineExceeded',
+      },
+      'Failed',
+    ],
+    [
+      'a serving certificate that expired',
+      conditionsOf(
+        complete(rolledOut(), {
+          serving: {
+            'osm-injector': serving('osm-injector', { notAfter: now }),
+            'osm-controller': serving('osm-controller'),
+          },
+        }),
+      ),
+      {
+        Ready: 'False ServingCertificateExpired',
+        Reconciling: 'True ServingCertificateExpired',
+        CertificatesValid: 'False ServingCertificateExpired',
+      },
+      'InProgress',
+    ],
+    [
+      'an authority that cannot be read',
+      conditionsOf(complete(rolledOut(), { workloadRoot: { kind: 'unreadable', message: 'Secret x: broken.' } })),
+      {
+        Ready: 'False AuthorityUnreadable',
+        Reconciling: 'False Stalled',
+        Stalled: 'True AuthorityUnreadable',
+        CertificatesValid: 'False AuthorityUnreadable',
+      },
+      'Failed',
+    ],
+    [
+      'a webhook that trusts another CA',
+      conditionsOf(
+        complete(rolledOut(), {
+          controlPlaneCa: { kind: 'present', authority: { rootsPem: 'NEW', signer: 'aa', notAfter: now * 2 } },
+        }),
+      ),
+      {
+        Ready: 'False CaBundleOutdated',
+        Reconciling: 'True CaBundleOutdated',
+        WebhookTrusted: 'False CaBundleOutdated',
+      },
+      'InProgress',
+    ],
+    [
+      'a write that failed while the mesh works',
+      conditionsOf(complete(), valid(), { kind: 'failed', message: 'PATCH: 503.' }),
+      { Reconciling: 'True Retrying' },
+      'InProgress',
+    ],
+    [
+      'an object that the API server refuses',
+      conditionsOf(complete(), valid(), { kind: 'rejected', object: 'Deployment/a/b', message: 'spec.x: bad.' }),
+      {
+        Ready: 'False ObjectRejected',
+        Reconciling: 'False Stalled',
+        Stalled: 'True ObjectRejected',
+        Accepted: 'False ObjectRejected',
+      },
+      'Failed',
+    ],
+    [
+      'a wrong MeshConfig over a mesh that works',
+      conditionsOf(complete(), { kind: 'invalid', errors: [{ field: 'spec.sidecar.logLevel', message: 'is wrong.' }] }),
+      {
+        Ready: 'False InvalidSpec',
+        Reconciling: 'False Stalled',
+        Stalled: 'True InvalidSpec',
+        Accepted: 'False InvalidSpec',
+      },
+      'Failed',
+    ],
+  ];
+  for (const [name, conditions, differences, generic] of table) {
+    it(name, () => {
+      const actual = short(conditions);
+      for (const [type, text] of Object.entries(differences)) assert.equal(actual[type], text, type);
+      assert.equal(kstatus(conditions), generic);
+    });
+  }
+
+  it('keeps Ready while a failed write is tried again', () => {
+    const conditions = conditionsOf(complete(), valid(), { kind: 'failed', message: 'PATCH: 503' });
+    assert.equal(short(conditions)['Ready'], 'True MeshReady');
+  });
+
+  it('names every field that is wrong', () => {
+    const errors = [
+      { field: 'spec.sidecar.logLevel', message: 'must be one of …' },
+      { field: 'spec.meshName', message: 'is too long' },
+    ];
+    const stalled = conditionsOf(observed(), { kind: 'invalid', errors }).find(({ type }) => type === 'Stalled');
+    assert.equal(stalled?.message, 'spec.sidecar.logLevel: must be one of …; spec.meshName: is too long');
+  });
+});
