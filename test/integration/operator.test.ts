@@ -66,6 +66,20 @@ describe('operator on a real API server', function () {
     (await conditions()).find((one) => one.type === type && one.status === status);
   const exists = (kind: (typeof kinds)['Secrets'], name: string, where?: string): Promise<KubeObject | undefined> =>
     admin.get<KubeObject>(kind, name, where);
+  const deploymentsOf = (objects: readonly KubeObject[]): KubeObject[] =>
+    objects.filter(({ kind }) => kind === 'Deployment');
+  /** Asks for a pod of a Deployment's template, and stores none. Throws what admission says. */
+  const createPodOf = (deployment: KubeObject): Promise<KubeObject> => {
+    const { template } = deployment.spec as { template: { metadata: object; spec: object } };
+    const metadata = { ...template.metadata, name: `${deployment.metadata.name}-trial`, namespace };
+    const pod: KubeObject = { apiVersion: 'v1', kind: 'Pod', metadata, spec: template.spec };
+    return admin.create(kinds.Pods, pod, { dryRun: true });
+  };
+  const applicationPod = (): Promise<KubeObject> => {
+    const metadata = { name: 'application', namespace: 'bookstore' };
+    const spec = { containers: [{ name: 'application', image: 'example.com/application' }] };
+    return admin.create(kinds.Pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, { dryRun: true });
+  };
   const guard = async (): Promise<string | undefined> =>
     (await exists(kinds.ConfigMaps, 'osm-guard', namespace))?.data?.['state'];
   const versions = async (): Promise<string[]> => {
@@ -89,6 +103,28 @@ describe('operator on a real API server', function () {
     const checking = (policy?.status as { typeChecking?: { expressionWarnings?: unknown[] } } | undefined)
       ?.typeChecking;
     assert.deepEqual(checking?.expressionWarnings ?? [], []);
+  });
+
+  it('runs under Pod Security `restricted`: the server takes pods of its Deployments into its namespace', async () => {
+    for (const deployment of deploymentsOf(installation())) await createPodOf(deployment);
+  });
+
+  it('refuses, from the first minute, a pod that would start without a sidecar', async () => {
+    await admin.create(kinds.Namespaces, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: {
+        name: 'bookstore',
+        labels: { 'openservicemesh.io/monitored-by': 'osm' },
+        annotations: { 'openservicemesh.io/sidecar-injection': 'enabled' },
+      },
+    });
+    await until('the guard is in force', async () =>
+      applicationPod().then(
+        () => false,
+        (error: unknown) => isStatus(error, 422) || isStatus(error, 403),
+      ),
+    );
   });
 
   it('does nothing and leaves the guard as shipped while there is no MeshConfig', async () => {
@@ -116,11 +152,6 @@ describe('operator on a real API server', function () {
   });
 
   it('makes the control plane, but no webhook while the injector cannot answer', async () => {
-    await admin.create(kinds.Namespaces, {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: { name: 'bookstore', labels: { 'openservicemesh.io/monitored-by': 'osm' } },
-    });
     await admin.apply(kinds.MeshConfigs, meshConfig(), { fieldManager: 'test-user' });
     await until('trust is in the meshed namespace', () => exists(kinds.ConfigMaps, 'osm-trust', 'bookstore'));
     await until('rolling out is told', () => condition('Reconciling', 'True'));
@@ -133,6 +164,8 @@ describe('operator on a real API server', function () {
       assert.ok(await exists(kinds.PodDisruptionBudgets, name, namespace), `PodDisruptionBudget ${name}`);
     }
     assert.ok(await exists(kinds.Secrets, 'osm-ca-bundle', namespace));
+    const { items } = await admin.list<KubeObject>(kinds.Deployments, { namespace });
+    for (const deployment of items) await createPodOf(deployment);
     assert.equal(await guard(), 'armed');
     assert.equal(await exists(kinds.MutatingWebhookConfigurations, 'osm-webhook-osm'), undefined);
     assert.equal((await condition('Ready', 'False'))?.reason, 'PodsUnavailable');
@@ -172,6 +205,47 @@ describe('operator on a real API server', function () {
       assert.equal(statusWritten, false);
     }
     assert.equal(operator.applies, applies, 'no apply was even sent');
+    assert.deepEqual(await versions(), before);
+  });
+
+  it('goes on from what it finds when it starts anew, and changes nothing that is right', async () => {
+    await passes.idle();
+    const before = await versions();
+    const successor = createOperator({
+      client,
+      namespace,
+      defaults: { image: 'example.com/osm:test', envoyImage: 'example.com/envoy:test' },
+      onTransition: () => {},
+      onChange: (step, object) => assert.fail(`${step.kind} ${object}`),
+      onCondition: (_object, { type, reason }) => assert.fail(`${type} ${reason}`),
+    });
+    try {
+      await successor.start();
+      const { executed, statusWritten } = await successor.reconcile();
+      assert.deepEqual([executed.outcome.kind, executed.changes, statusWritten], ['done', 0, false]);
+    } finally {
+      successor.stop();
+    }
+    assert.deepEqual(await versions(), before);
+  });
+
+  it('does not write when another replica leads', async () => {
+    const follower = createOperator({
+      client,
+      namespace,
+      defaults: { image: 'example.com/another:image', envoyImage: 'example.com/envoy:test' },
+      mayWrite: () => false,
+      onTransition: () => {},
+      onChange: () => {},
+      onCondition: () => {},
+    });
+    const before = await versions();
+    try {
+      await follower.start();
+      await assert.rejects(follower.reconcile(), /another replica leads/);
+    } finally {
+      follower.stop();
+    }
     assert.deepEqual(await versions(), before);
   });
 
@@ -258,6 +332,7 @@ describe('operator on a real API server', function () {
     });
     await passes.idle();
     assert.equal(await guard(), 'released');
+    await until('pods start again', async () => (await applicationPod()).metadata.name === 'application');
     const order = log.filter(
       (line) => /WebhookConfiguration|guard|Deployment/.test(line) && /^(delete|set)/.test(line),
     );
