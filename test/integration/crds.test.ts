@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { badManifests } from '../unit/crds/bad-manifests.ts';
+import { borderSpecs } from '../unit/crds/border-manifests.ts';
 import { allCrds } from '#crds/manifests.ts';
 import { kinds } from '#crds/kinds.ts';
 import { createClient, type Client } from '#kubernetes/client.ts';
@@ -118,6 +119,14 @@ describe('crds on a real API server', function () {
       'spec',
     );
   });
+
+  for (const [name, spec] of Object.entries(borderSpecs)) {
+    it(`take ${name}`, async () => {
+      const apiVersion = 'config.openservicemesh.io/v1alpha2';
+      const taken = await offer({ apiVersion, kind: 'MeshConfig', metadata: { name: 'osm-mesh-config' }, spec });
+      assert.equal(taken.kind, 'MeshConfig');
+    });
+  }
 
   for (const { name, object, field } of badManifests) {
     it(`refuse ${name}, naming ${field}`, async () => {

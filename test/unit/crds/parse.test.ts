@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { badManifests } from './bad-manifests.ts';
+import { borderSpecs } from './border-manifests.ts';
 import { durationMs } from '#crds/duration.ts';
 import * as parsers from '#crds/parse.ts';
 
@@ -71,6 +72,10 @@ describe('crds: parsers', () => {
         assert.deepEqual(valueOf(parse(value)), value);
       }
     });
+  }
+
+  for (const [name, spec] of Object.entries(borderSpecs)) {
+    it(`take ${name}`, () => void valueOf(parsers.parseMeshConfig(meshConfig(spec))));
   }
 
   it('give every error at once', () => {
