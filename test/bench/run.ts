@@ -1,0 +1,57 @@
+/** `npm run bench [NAME…] [-- --json FILE]`: runs the benchmarks that are named (all by default) and prints a table. */
+import { existsSync, globSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Bench, BenchResult } from './result.ts';
+
+const names = globSync('test/bench/*.bench.ts')
+  .map((file) => basename(file, '.bench.ts'))
+  .sort();
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+});
+
+function usage(): string {
+  return `usage: npm run bench -- [NAME…] [--json FILE]\n\nNAME: ${names.join(', ')} (all by default)\n--json FILE: also write the figures as an array`;
+}
+
+function table(results: readonly BenchResult[]): string {
+  const number = (value: number | null): string => (value === null ? '-' : value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+  const rows = results.map((r) => [
+    r.name,
+    `${number(r.value)} ${r.unit}`,
+    number(r.peer),
+    r.ratio === null ? '-' : `${r.ratio.toFixed(2)}x`,
+    r.target ?? '-',
+    r.met === null ? '-' : r.met ? 'met' : 'MISSED',
+  ]);
+  const all = [['figure', 'value', 'peer', 'ratio', 'target', 'met'], ...rows];
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ')).join('\n');
+}
+
+async function main(): Promise<number> {
+  if (values.help) {
+    console.log(usage());
+    return 0;
+  }
+  const chosen = positionals.length === 0 ? names : positionals;
+  const unknown = chosen.filter((name) => !existsSync(`test/bench/${name}.bench.ts`));
+  if (unknown.length > 0) {
+    console.error(`no benchmark is named ${unknown.join(', ')}\n${usage()}`);
+    return 2;
+  }
+  const results: BenchResult[] = [];
+  for (const name of chosen) {
+    console.error(`[bench] ${name}`);
+    const { bench } = (await import(`./${name}.bench.ts`)) as { bench: Bench };
+    results.push(...(await bench()));
+  }
+  console.log(table(results));
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
+  return 0;
+}
+
+process.exit(await main());

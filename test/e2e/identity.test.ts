@@ -1,0 +1,135 @@
+/** Proof, not belief: what is on the wire, who is refused, where, and with which reason. */
+import assert from 'node:assert/strict';
+import { connect as tlsConnect } from 'node:tls';
+import { eventually } from '#test/support/eventually.ts';
+import { makeClientCertificate } from './support/certificates.ts';
+import { lab } from './support/lab.ts';
+import { httpRouteGroup, namespace, tcpRoute, trafficTarget, workload } from './support/manifests.ts';
+
+const NS = 'identity';
+const SERVER = ['node', '/programs/http-server.mjs', '8080'];
+const SLEEP = ['sleep', 'infinity'];
+
+describe('identity and encryption', () => {
+  before(async () => {
+    await lab.meshIsUp();
+    await lab.apply([namespace(NS, true), namespace('outside', false)]);
+    await lab.apply([
+      ...workload({ namespace: NS, name: 'server', command: SERVER, ports: [{ name: 'http', port: 8080 }], readiness: '/' }),
+      ...workload({
+        namespace: NS,
+        name: 'banner',
+        command: ['node', '/programs/banner-server.mjs', '7000'],
+        ports: [{ name: 'tcp-server-first-banner', port: 7000 }],
+      }),
+      ...workload({ namespace: NS, name: 'friend', command: SLEEP }),
+      ...workload({ namespace: NS, name: 'stranger', command: SLEEP }),
+      ...workload({ namespace: 'outside', name: 'naked', command: SLEEP }),
+    ]);
+    await lab.rolledOut(NS, 'server', 'banner', 'friend', 'stranger');
+    await lab.rolledOut('outside', 'naked');
+  });
+
+  after(() => lab.setPermissive(true));
+
+  describe('in permissive mode', () => {
+    it('a meshed pod is answered', async () => {
+      const answer = await eventually('friend reaches server', () => lab.curl(NS, 'friend', 'http://server:8080/hello'));
+      assert.equal(answer.status, 200);
+      assert.match(answer.body, /secret-of-the-application/);
+    });
+
+    it('a header that the application forges is stripped', async () => {
+      const answer = await lab.curl(NS, 'friend', 'http://server:8080/hello');
+      assert.equal(answer.headers['x-osm-denied'], undefined);
+      assert.equal(answer.headers['x-osm-not-sent'], undefined);
+    });
+
+    it('a capture between two pods shows TLS and none of the text', async () => {
+      const capture = await lab.capture(`tcp and host ${await lab.podIp(NS, 'server')}`);
+      for (let i = 0; i < 5; i++) await lab.curl(NS, 'friend', 'http://server:8080/very-secret-path');
+      const bytes = await capture.stop();
+      assert.ok(bytes.length > 2000, `the capture must hold the traffic, and holds ${bytes.length} bytes`);
+      assert.ok(!bytes.includes('secret-of-the-application'), 'the answer is readable on the wire');
+      assert.ok(!bytes.includes('very-secret-path'), 'the request is readable on the wire');
+      assert.ok(bytes.includes(Buffer.from([0x17, 0x03, 0x03])), 'there must be TLS records');
+    });
+
+    it('a pod outside the mesh is refused, by service and by pod address, on IPv4 and IPv6', async () => {
+      for (const ip of await lab.podIps(NS, 'server')) {
+        const url = `http://${ip.includes(':') ? `[${ip}]` : ip}:8080/`;
+        await assert.rejects(lab.curl('outside', 'naked', url), /exit code (52|56|35|7)/, `${url} must be refused`);
+      }
+      await assert.rejects(lab.curl('outside', 'naked', `http://server.${NS}:8080/`), /exit code (52|56|35|7)/);
+    });
+  });
+
+  describe('in SMI mode', () => {
+    before(async () => {
+      await lab.apply([
+        httpRouteGroup(NS, 'hello', [{ name: 'hello', pathRegex: '/hello', methods: ['GET'] }]),
+        trafficTarget('server', `${NS}/friend`, `${NS}/server`, { kind: 'HTTPRouteGroup', name: 'hello', matches: ['hello'] }),
+        tcpRoute(NS, 'banner', [7000]),
+        trafficTarget('banner', `${NS}/friend`, `${NS}/banner`, { kind: 'TCPRoute', name: 'banner' }),
+      ]);
+      await lab.setPermissive(false);
+      await eventually('the stranger is refused', async () => (await lab.curl(NS, 'stranger', 'http://server:8080/hello')).status === 403);
+    });
+
+    it('the allowed account is answered on the allowed route, and on no other', async () => {
+      assert.equal((await lab.curl(NS, 'friend', 'http://server:8080/hello')).status, 200);
+      const other = await lab.curl(NS, 'friend', 'http://server:8080/other');
+      assert.equal(other.status, 403);
+      assert.equal(other.headers['x-osm-denied'], 'no-route');
+    });
+
+    it('another account gets 403, with the reason in x-osm-denied', async () => {
+      const refused = await lab.curl(NS, 'stranger', 'http://server:8080/hello');
+      assert.equal(refused.status, 403);
+      assert.equal(refused.headers['x-osm-denied'], 'not-allowed');
+    });
+
+    it("and again from the server's side, when it goes around its own sidecar with a certificate made by hand", async () => {
+      const answer = await aroundTheSidecar(`${NS}/stranger`, 'server', 8080, 'GET /hello HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n');
+      assert.match(answer, /^HTTP\/1.1 403/);
+      assert.match(answer, /x-osm-denied: not-allowed/i);
+      const allowed = await aroundTheSidecar(`${NS}/friend`, 'server', 8080, 'GET /hello HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n');
+      assert.match(allowed, /^HTTP\/1.1 200/, 'the same by hand as the allowed account: the certificate is good');
+    });
+
+    it('a denied caller of a server that speaks first gets not one byte of its banner', async () => {
+      const allowed = await eventually('friend reads the banner', async () => {
+        const text = await lab.netcat(NS, 'friend', 'banner', 7000);
+        return text.includes('BANNER') ? text : undefined;
+      });
+      assert.match(allowed, /BANNER/);
+      assert.equal(await lab.netcat(NS, 'stranger', 'banner', 7000), '');
+      assert.equal(await aroundTheSidecar(`${NS}/stranger`, 'banner', 7000, ''), '');
+      assert.match(await aroundTheSidecar(`${NS}/friend`, 'banner', 7000, ''), /BANNER/);
+    });
+  });
+});
+
+/** Speaks to the server's pod directly, as no sidecar would: TLS with a certificate of our own making for `account`. */
+async function aroundTheSidecar(account: string, service: string, port: number, text: string): Promise<string> {
+  const [host, credentials] = await Promise.all([lab.podIp(NS, service), makeClientCertificate(account)]);
+  return new Promise((resolve) => {
+    let received = '';
+    const socket = tlsConnect({
+      host,
+      port,
+      servername: `${service}.${NS}.svc.cluster.local`,
+      ALPNProtocols: ['osm'],
+      rejectUnauthorized: false,
+      ...credentials,
+    });
+    socket.on('secureConnect', () => text !== '' && socket.write(text));
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.toString();
+      if (text === '') socket.end();
+    });
+    socket.on('error', () => resolve(received));
+    socket.on('close', () => resolve(received));
+    socket.setTimeout(3000, () => socket.destroy());
+  });
+}

@@ -1,0 +1,248 @@
+/**
+ * What e2e tests do to a cluster: kubectl in a few words, calls from inside pods, loads and captures. The cluster is the one
+ * that `test/run.ts` brought up (OSM_TEST_CLUSTER), or another one by OSM_TEST_CONTEXT.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { clusterFor } from '#test/cluster/target.ts';
+import { eventually } from '#test/support/eventually.ts';
+
+const ROOT = new URL('../../../', import.meta.url);
+const MESH = ['meshconfig', 'osm-mesh-config', '-n', 'osm-system'];
+const target = clusterFor({ name: process.env['OSM_TEST_CLUSTER'] ?? 'osm-test', context: process.env['OSM_TEST_CONTEXT'] });
+
+export interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface LoadReport {
+  readonly sent: number;
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly errors: Readonly<Record<string, number>>;
+  readonly failures: readonly unknown[];
+}
+
+export interface LoadOptions {
+  readonly method: string;
+  readonly seconds: number;
+  readonly workers: number;
+  readonly pauseMs: number;
+}
+
+async function run(args: readonly string[], options: { input?: string } = {}): Promise<Result> {
+  return target.kubectl([...args], options);
+}
+
+async function kubectl(args: readonly string[], input?: string): Promise<string> {
+  const { code, stdout, stderr } = await run(args, input === undefined ? {} : { input });
+  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: exit code ${code}\n${stderr}${stdout}`);
+  return stdout;
+}
+
+async function json<T>(args: readonly string[]): Promise<T> {
+  return JSON.parse(await kubectl([...args, '-o', 'json'])) as T;
+}
+
+const list = (objects: readonly object[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+
+async function apply(objects: readonly object[]): Promise<void> {
+  await kubectl(['apply', '-f', '-'], list(objects));
+}
+
+async function remove(objects: readonly object[]): Promise<void> {
+  await kubectl(['delete', '--wait=false', '--ignore-not-found', '-f', '-'], list(objects));
+}
+
+async function rolledOut(namespace: string, ...deployments: string[]): Promise<void> {
+  for (const name of deployments) {
+    try {
+      await kubectl(['rollout', 'status', '-n', namespace, `deployment/${name}`, '--timeout=120s']);
+    } catch (error) {
+      const pods = await run(['describe', 'pods', '-n', namespace, '-l', `app=${name}`]);
+      throw new Error(`${String(error)}\n${pods.stdout.slice(-6000)}`, { cause: error });
+    }
+  }
+}
+
+async function pods(namespace: string, app: string): Promise<PodJson[]> {
+  const { items } = await json<{ items: PodJson[] }>(['get', 'pods', '-n', namespace, '-l', `app=${app}`]);
+  return items.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+}
+
+interface PodJson {
+  readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
+  readonly status: { readonly podIP: string; readonly podIPs: readonly { readonly ip: string }[] };
+}
+
+async function pod(namespace: string, app: string): Promise<{ name: string; uid: string; ips: string[] }> {
+  const [first] = await pods(namespace, app);
+  if (first === undefined) throw new Error(`${namespace} has no pod with app=${app}`);
+  return { name: first.metadata.name, uid: first.metadata.uid, ips: first.status.podIPs.map(({ ip }) => ip) };
+}
+
+/** Calls a URL from inside an application's container. Rejects when curl does, with its exit code. */
+async function curl(namespace: string, app: string, url: string, ...extra: string[]): Promise<HttpAnswer> {
+  const inPod = ['exec', '-n', namespace, `deployment/${app}`, '-c', 'app', '--', 'curl', '-sS', '-i', '-g', '--max-time', '8'];
+  const { code, stdout, stderr } = await run([...inPod, ...extra, url]);
+  if (code !== 0) throw new Error(`curl ${url} from ${namespace}/${app}: exit code ${/exit code (\d+)/.exec(stderr)?.[1] ?? code}: ${stderr}`);
+  const split = stdout.indexOf('\r\n\r\n');
+  const [statusLine = '', ...lines] = stdout.slice(0, split).split('\r\n');
+  const headers = lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()] as const);
+  return { status: Number(statusLine.split(' ')[1]), headers: Object.fromEntries(headers), body: stdout.slice(split + 4) };
+}
+
+/** Everything that a TCP port says within two seconds to a caller that says nothing. */
+async function netcat(namespace: string, app: string, host: string, port: number): Promise<string> {
+  const script = `timeout 2 nc ${host} ${port} </dev/zero 2>/dev/null | head -c 200; true`.replace('</dev/zero', '< <(sleep 2)');
+  return kubectl(['exec', '-n', namespace, `deployment/${app}`, '-c', 'app', '--', 'bash', '-c', script]);
+}
+
+export interface Background {
+  output(): string;
+  exited: Promise<void>;
+  stop(): void;
+}
+
+/** Runs a command in an application's container until it ends or is stopped. */
+async function background(namespace: string, app: string, command: readonly string[]): Promise<Background> {
+  const { name } = await pod(namespace, app);
+  const child = target.spawnKubectl(['exec', '-n', namespace, name, '-c', 'app', '--', ...command]);
+  return follow(child);
+}
+
+function follow(child: ChildProcess): Background {
+  let output = '';
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()));
+  return { output: () => output, exited, stop: () => child.kill('SIGTERM') };
+}
+
+/** Starts a bounded load from inside a pod. `finish` waits for its end and returns what it saw. */
+async function load(namespace: string, app: string, url: string, options: LoadOptions): Promise<{ finish(): Promise<LoadReport> }> {
+  const numbers = [options.seconds, options.workers, options.pauseMs].map(String);
+  const running = await background(namespace, app, ['node', '/programs/load.mjs', url, options.method, ...numbers]);
+  return {
+    finish: async () => {
+      await running.exited;
+      const line = running.output().split('\n').find((text) => text.startsWith('{"load"'));
+      if (line === undefined) throw new Error(`the load ended without a report:\n${running.output()}`);
+      return (JSON.parse(line) as { load: LoadReport }).load;
+    },
+  };
+}
+
+/** Captures what crosses the pods' bridge, until stopped. */
+async function capture(filter: string): Promise<{ stop(): Promise<Buffer> }> {
+  const directory = mkdtempSync(join(tmpdir(), 'osm-capture-'));
+  const file = join(directory, 'capture.pcap');
+  const child = spawn('tcpdump', ['-i', 'any', '-U', '-s', '0', '-w', file, filter], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const { output } = follow(child);
+  await eventually('tcpdump listens', async () => output().includes('listening'), { state: async () => output() });
+  return {
+    stop: async () => {
+      child.kill('SIGINT');
+      await new Promise((resolve) => child.on('exit', resolve));
+      const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+      rmSync(directory, { recursive: true, force: true });
+      return bytes;
+    },
+  };
+}
+
+async function install(): Promise<void> {
+  await kubectl(['apply', '--server-side', '--force-conflicts', '-f', new URL('deploy/install.yaml', ROOT).pathname]);
+}
+
+async function meshIsReady(): Promise<void> {
+  await eventually(
+    'the mesh is Ready',
+    async () => {
+      const mesh = await json<{ metadata: { generation: number }; status?: { observedGeneration?: number; conditions?: { type: string; status: string }[] } }>(['get', ...MESH]);
+      const ready = mesh.status?.conditions?.find((condition) => condition.type === 'Ready');
+      return mesh.status?.observedGeneration === mesh.metadata.generation && ready?.status === 'True';
+    },
+    { deadlineMs: 120_000, state: async () => (await run(['get', ...MESH, '-o', 'yaml'])).stdout },
+  );
+}
+
+async function applyMeshConfig(): Promise<void> {
+  await kubectl(['apply', '-f', new URL('crds/examples/meshconfig.yaml', ROOT).pathname]);
+  await meshIsReady();
+}
+
+/** Installs the mesh if it is not there yet. */
+async function meshIsUp(): Promise<void> {
+  if ((await run(['get', ...MESH])).code !== 0) {
+    await install();
+    await applyMeshConfig();
+  }
+  await meshIsReady();
+}
+
+async function patchMeshConfig(patch: object): Promise<void> {
+  await kubectl(['patch', ...MESH, '--type', 'merge', '-p', JSON.stringify(patch)]);
+}
+
+async function scale(namespace: string, deployment: string, replicas: number): Promise<void> {
+  await kubectl(['scale', '-n', namespace, `deployment/${deployment}`, `--replicas=${replicas}`]);
+  await eventually(`${deployment} has ${replicas} pods`, async () => (await pods(namespace, deployment)).length === replicas);
+  if (replicas > 0) await rolledOut(namespace, deployment);
+}
+
+/** Resource versions of what the operator makes: equal before and after means that nothing was written. */
+async function controlPlaneVersions(): Promise<string[]> {
+  const { items } = await json<{ items: { metadata: { name: string; generation?: number } }[] }>(['get', 'deployments', '-n', 'osm-system']);
+  return items.map(({ metadata }) => `${metadata.name} ${metadata.generation}`).sort();
+}
+
+async function controllerEndpoint(): Promise<{ address: string; ca: string }> {
+  const service = await json<{ spec: { clusterIP: string } }>(['get', 'service', '-n', 'osm-system', 'osm-controller']);
+  const secret = await json<{ data: Record<string, string> }>(['get', 'secret', '-n', 'osm-system', 'osm-control-plane-ca']);
+  return { address: `${service.spec.clusterIP}:15128`, ca: Buffer.from(secret.data['ca.crt'] ?? '', 'base64').toString() };
+}
+
+export const lab = {
+  run,
+  kubectl,
+  json,
+  apply,
+  remove,
+  rolledOut,
+  pod,
+  podIp: async (namespace: string, app: string): Promise<string> => (await pod(namespace, app)).ips[0]!,
+  podIps: async (namespace: string, app: string): Promise<string[]> => (await pod(namespace, app)).ips,
+  curl,
+  netcat,
+  background,
+  load,
+  capture,
+  install,
+  applyMeshConfig,
+  meshIsUp,
+  meshIsReady,
+  patchMeshConfig,
+  meshConfigPatch: ['patch', ...MESH, '--type', 'merge', '-p'],
+  setPermissive: async (value: boolean): Promise<void> => {
+    await patchMeshConfig({ spec: { traffic: { enablePermissiveTrafficPolicyMode: value } } });
+  },
+  scale,
+  /** With the operator away, nothing repairs what a test takes away. */
+  pauseOperator: () => scale('osm-system', 'osm-operator', 0),
+  resumeOperator: () => scale('osm-system', 'osm-operator', 2),
+  controlPlaneVersions,
+  controllerEndpoint,
+  canStopComponents: target.ours,
+  restartComponent: (name: string): Promise<void> => target.restartComponent(name),
+  serviceAccountKey: (): string | undefined => target.serviceAccountKey(),
+};
