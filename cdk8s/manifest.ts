@@ -42,9 +42,11 @@ export function synthesize(labels: Readonly<Record<string, string>>, build: (cha
   return chart.toJson() as Manifest[];
 }
 
+// No line folding: a folded CEL expression is hard to read and to search. Nor aliases: few readers of manifests expect them.
+const yamlOptions = { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false } as const;
+
 /** One YAML document an object, after a header of comment lines. */
 export function toYaml(header: readonly string[], objects: readonly Manifest[]): string {
   const comments = header.map((line) => `# ${line}\n`).join('');
-  // No line folding: a folded CEL expression or description is hard to read and to search.
-  return comments + objects.map((object) => `---\n${stringify(object, { lineWidth: 0, version: '1.1' })}`).join('');
+  return comments + objects.map((object) => `---\n${stringify(object, yamlOptions)}`).join('');
 }
