@@ -1,0 +1,333 @@
+/** The real server and a real Envoy, over TLS, with the bootstrap and the token that a sidecar really has. */
+import assert from 'node:assert/strict';
+import { connect as tlsConnect } from 'node:tls';
+import { buildSnapshot, type ProxySnapshot } from '#xds/cache/snapshot.ts';
+import { CLUSTER } from '#xds/cache/types.ts';
+import type { Resource } from '#xds/resource.ts';
+import { type AdsServer, createAdsServer } from '#xds/server/ads.ts';
+import { createAuthenticator, type TokenClaims } from '#xds/server/auth.ts';
+import { type ServingCertificate, servingCertificate } from '#xds/server/serving-certificate.ts';
+import type { Nack, ProxyStream } from '#xds/server/stream.ts';
+import { createTokenVerifier } from '#xds/server/token.ts';
+import { freePort, type RunningEnvoy, startEnvoy } from '#test/support/envoy.ts';
+import { eventually } from '#test/support/eventually.ts';
+import {
+  brokenCluster,
+  directRoutes,
+  edsCluster,
+  endpoints,
+  httpListener,
+  ISSUER,
+  type SidecarFiles,
+  sidecarFiles,
+  tokenSigner,
+} from './xds-support.ts';
+
+const CLAIMS: TokenClaims = { namespace: 'shop', pod: 'web-1', podUid: 'uid-1', account: 'web', accountUid: 'sa-1' };
+const NODE = 'shop/web-1/uid-1';
+const FAST = { deadlineMs: 10_000, everyMs: 10 };
+
+/** One controller: the server over a snapshot that the test sets, and what happened on its streams. */
+class TestController {
+  readonly sent: { type: string; bytes: number }[] = [];
+  readonly nacks: Nack[] = [];
+  readonly refusals: { key: string; nodeId: string | undefined }[] = [];
+  readonly closed: string[] = [];
+  readonly server: AdsServer;
+  readonly certificate: ServingCertificate;
+  readonly #listeners = new Map<ProxyStream, (snapshot: ProxySnapshot) => void>();
+  #snapshot: ProxySnapshot;
+  port = 0;
+
+  constructor(files: SidecarFiles, signer: Awaited<ReturnType<typeof tokenSigner>>, first: ProxySnapshot, max = 0) {
+    this.#snapshot = first;
+    this.certificate = servingCertificate(files.tlsDirectory);
+    const verifier = createTokenVerifier({
+      audience: 'osm',
+      fetchKeys: async () => ({ issuer: ISSUER, keys: signer.keys }),
+      review: async () => undefined,
+      now: Date.now,
+    });
+    const directory = {
+      pod: async (_: string, name: string) =>
+        name === 'web-1' ? { uid: 'uid-1', account: 'shop/web' as const } : undefined,
+      accountUid: async () => 'sa-1',
+    };
+    this.server = createAdsServer({
+      authenticator: createAuthenticator({ verifier, directory }),
+      certificate: this.certificate.provider,
+      maxStreams: () => max,
+      source: {
+        connect: (stream, onSnapshot) => {
+          this.#listeners.set(stream, onSnapshot);
+          onSnapshot(this.#snapshot);
+          return { close: () => this.#listeners.delete(stream) };
+        },
+      },
+      events: {
+        sent: (_, type, bytes) => this.sent.push({ type, bytes }),
+        nacked: (_, nack) => this.nacks.push(nack),
+        refused: ({ key }, { nodeId }) => this.refusals.push({ key, nodeId }),
+        closed: (_, reason) => this.closed.push(reason),
+      },
+    });
+  }
+
+  async listen(port = 0): Promise<void> {
+    await this.certificate.reload();
+    this.port = await this.server.listen(`127.0.0.1:${port}`);
+  }
+
+  set(resources: readonly Resource[]): void {
+    this.#snapshot = buildSnapshot(resources, this.#snapshot);
+    for (const tell of this.#listeners.values()) tell(this.#snapshot);
+  }
+
+  get settled(): boolean {
+    const streams = [...this.server.streams()];
+    return streams.length > 0 && streams.every((stream) => stream.settled());
+  }
+
+  /** Milliseconds until Envoy has acknowledged everything. */
+  async converge(what: string): Promise<number> {
+    const started = performance.now();
+    await eventually(what, async () => this.settled, {
+      ...FAST,
+      state: async () =>
+        JSON.stringify(
+          [...this.server.streams()].map((stream) => stream.status()),
+          undefined,
+          1,
+        ),
+    });
+    return performance.now() - started;
+  }
+}
+
+describe('xDS server and a real Envoy', function () {
+  this.timeout(120_000);
+  let files: SidecarFiles;
+  let signer: Awaited<ReturnType<typeof tokenSigner>>;
+  let listenerPort: number;
+  const controllers: TestController[] = [];
+  const envoys: RunningEnvoy[] = [];
+
+  before(async () => {
+    [files, signer, listenerPort] = await Promise.all([sidecarFiles(), tokenSigner(), freePort()]);
+  });
+  beforeEach(async () => files.writeToken(await signer.sign(CLAIMS)));
+  afterEach(async () => {
+    await Promise.all(envoys.splice(0).map((envoy) => envoy.stop()));
+    for (const { server } of controllers.splice(0)) server.close();
+  });
+  after(() => files.remove());
+
+  function world(
+    change: { clusters?: readonly Resource[]; assignments?: readonly Resource[]; body?: string } = {},
+  ): Resource[] {
+    return [
+      ...(change.clusters ?? [edsCluster('a'), edsCluster('b')]),
+      ...(change.assignments ?? [endpoints('a', 1), endpoints('b', 2)]),
+      httpListener('web', listenerPort, 'routes'),
+      directRoutes('routes', change.body ?? 'first'),
+    ];
+  }
+
+  async function controller(resources = world(), port = 0, max = 0): Promise<TestController> {
+    const made = new TestController(files, signer, buildSnapshot(resources), max);
+    controllers.push(made);
+    await made.listen(port);
+    return made;
+  }
+
+  async function envoy(
+    to: TestController,
+    { credential = true, ...options }: Parameters<typeof startEnvoy>[1] & { credential?: boolean } = {},
+  ): Promise<RunningEnvoy> {
+    const started = await startEnvoy(files.sidecarBootstrap(to.port, { credential }), { node: NODE, ...options });
+    envoys.push(started);
+    return started;
+  }
+
+  const get = async (): Promise<string> => (await fetch(`http://127.0.0.1:${listenerPort}/`)).text();
+
+  it('makes it ready, acknowledged and answering', async () => {
+    const one = await controller();
+    await envoy(one);
+    await one.converge('the first configuration');
+    assert.equal(await get(), 'first');
+    assert.deepEqual(one.nacks, []);
+  });
+
+  it('adds and changes a cluster in at most a second each, and never repeats a request', async () => {
+    const one = await controller();
+    const sidecar = await envoy(one);
+    await one.converge('the first configuration');
+    one.set(
+      world({
+        clusters: [edsCluster('a'), edsCluster('b'), edsCluster('c')],
+        assignments: [endpoints('a', 1), endpoints('b', 2), endpoints('c', 3)],
+      }),
+    );
+    const added = await one.converge('a new cluster');
+    one.set(
+      world({
+        clusters: [edsCluster('a', '2s'), edsCluster('b'), edsCluster('c')],
+        assignments: [endpoints('a', 1), endpoints('b', 2), endpoints('c', 3)],
+      }),
+    );
+    const changed = await one.converge('a changed cluster whose endpoints are unchanged');
+    one.set(world());
+    const removed = await one.converge('a removed cluster');
+    assert.ok(
+      Math.max(added, changed, removed) <= 1000,
+      `added ${added} ms, changed ${changed} ms, removed ${removed} ms`,
+    );
+    assert.doesNotMatch(await sidecar.admin('/clusters'), /^c::/m);
+    assert.match(await sidecar.admin('/clusters'), /^a::127\.0\.0\.1:1::/m);
+  });
+
+  it('sends the bytes of one assignment when one endpoint changes', async () => {
+    const one = await controller();
+    const sidecar = await envoy(one);
+    await one.converge('the first configuration');
+    one.sent.length = 0;
+    one.set(world({ assignments: [endpoints('a', 9), endpoints('b', 2)] }));
+    await one.converge('a changed endpoint');
+    assert.deepEqual(
+      one.sent.map(({ type }) => type),
+      ['eds'],
+    );
+    assert.match(await sidecar.admin('/clusters'), /^a::127\.0\.0\.1:9::/m);
+  });
+
+  it("reports a refusal in Envoy's words, keeps the old, accepts the rest, and does not try again", async () => {
+    const one = await controller();
+    const sidecar = await envoy(one);
+    await one.converge('the first configuration');
+    one.sent.length = 0;
+    one.set(world({ clusters: [brokenCluster('a'), edsCluster('b', '3s')], body: 'second' }));
+    await one.converge('everything but the broken cluster');
+    assert.equal(one.nacks.length, 1);
+    assert.equal(one.nacks[0]?.type, CLUSTER);
+    assert.match(one.nacks[0]?.error ?? '', /\ba\b/);
+    assert.deepEqual(
+      one.nacks[0]?.culprits.map(({ name }) => name),
+      ['a'],
+    );
+    assert.equal(await get(), 'second');
+    assert.match(await sidecar.admin('/clusters'), /^a::127\.0\.0\.1:1::/m, 'the old cluster stays');
+    const clusterResponses = one.sent.filter(({ type }) => type === 'cds').length;
+    assert.ok(clusterResponses <= 2, `${clusterResponses} cluster responses`);
+    one.set(world({ clusters: [edsCluster('a', '4s'), edsCluster('b', '3s')], body: 'third' }));
+    await one.converge('the mended cluster');
+    assert.equal(one.nacks.length, 1);
+  });
+
+  it('gives a sidecar that comes back from another controller only what changed', async () => {
+    const first = await controller();
+    const sidecar = await envoy(first);
+    await first.converge('the first configuration');
+    const { port } = first;
+    first.server.close();
+    const second = await controller(world({ assignments: [endpoints('a', 7), endpoints('b', 2)] }), port);
+    await second.converge('the same sidecar at the new controller');
+    assert.deepEqual(
+      second.sent.map(({ type }) => type),
+      ['eds'],
+      JSON.stringify(second.sent),
+    );
+    assert.match(await sidecar.admin('/clusters'), /^a::127\.0\.0\.1:7::/m);
+    assert.equal(await get(), 'first');
+  });
+
+  it('closes streams when told, and sidecars come back on a new connection', async () => {
+    const one = await controller();
+    const sidecar = await envoy(one);
+    await one.converge('the first configuration');
+    const before = await sidecar.stat('cluster.osm-controller.upstream_cx_total');
+    assert.equal(
+      one.server.closeStreams(({ pod }) => pod === 'another', 'no'),
+      0,
+    );
+    assert.equal(
+      one.server.closeStreams(({ podUid }) => podUid === 'uid-1', 'the pod is gone'),
+      1,
+    );
+    await eventually('a second stream', async () => one.closed.length === 1 && one.settled, FAST);
+    assert.ok(
+      (await sidecar.stat('cluster.osm-controller.upstream_cx_total')) > before,
+      'a new connection, so replicas are balanced anew',
+    );
+  });
+
+  it('refuses streams beyond the limit', async () => {
+    const one = await controller(world(), 0, 1);
+    await envoy(one);
+    await one.converge('the first sidecar');
+    await envoy(one, { waitUntilLive: false });
+    await eventually('a refusal', async () => one.refusals.some(({ key }) => key === 'too-many-connections'), FAST);
+    assert.equal([...one.server.streams()].length, 1);
+  });
+
+  it('ends streams spread over time when it drains, and takes no new ones', async () => {
+    const one = await controller();
+    await envoy(one);
+    await one.converge('the first configuration');
+    await one.server.drain(200);
+    assert.deepEqual(one.closed, ['this controller is shutting down']);
+    assert.deepEqual([...one.server.streams()], []);
+  });
+
+  it('serves a renewed certificate without a restart, and keeps the old one while the new pair does not fit', async () => {
+    const one = await controller();
+    await envoy(one);
+    await one.converge('the first configuration');
+    const serial = await files.renewServing();
+    assert.equal(await one.certificate.reload(), true);
+    assert.equal(await one.certificate.reload(), false);
+    assert.equal(await servedSerial(one.port), serial);
+    assert.ok(one.settled, 'the open stream goes on');
+    assert.deepEqual(one.closed, []);
+  });
+
+  const refused: [string, () => Promise<string>, string][] = [
+    ['no token at all', async () => '', 'token-missing'],
+    ['another audience', () => signer.sign(CLAIMS, { audience: 'another' }), 'token-audience'],
+    ['an expired token', () => signer.sign(CLAIMS, { expiresIn: -5 }), 'token-expired'],
+    ["another pod's token", () => signer.sign({ ...CLAIMS, pod: 'web-2', podUid: 'uid-2' }), 'pod-mismatch'],
+    ['another key', async () => (await tokenSigner()).sign(CLAIMS), 'token-signature'],
+    [
+      'alg none',
+      async () => {
+        const [, payload] = (await signer.sign(CLAIMS)).split('.');
+        return `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`;
+      },
+      'token-algorithm',
+    ],
+  ];
+  for (const [what, token, key] of refused) {
+    it(`gives ${what} no configuration and says ${key}`, async () => {
+      const shown = await token();
+      await files.writeToken(shown);
+      const one = await controller();
+      const sidecar = await envoy(one, { waitUntilLive: false, credential: shown !== '' });
+      await eventually(`the refusal ${key}`, async () => one.refusals.length > 0, FAST);
+      assert.deepEqual(one.refusals[0], { key, nodeId: NODE });
+      assert.deepEqual(one.sent, []);
+      assert.equal(await sidecar.stat('cluster_manager.cds.update_success'), 0);
+      await assert.rejects(sidecar.admin('/ready'), 'a sidecar without configuration must not be ready');
+    });
+  }
+});
+
+/** Serial number of the certificate that a new connection is shown, lower-case hex. */
+function servedSerial(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port, rejectUnauthorized: false, ALPNProtocols: ['h2'] }, () => {
+      resolve(socket.getPeerCertificate().serialNumber.toLowerCase());
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}
