@@ -76,7 +76,14 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
   let underWay = 0;
   const entries = new Map<string, Entry>();
   const waiting: Entry[] = [];
-  const report = (event: WorkloadCacheEvent): void => options.onEvent?.(event);
+
+  function report(event: WorkloadCacheEvent): void {
+    try {
+      options.onEvent?.(event);
+    } catch {
+      // Whoever counts or logs must not be able to stop renewals; there is nobody else to tell.
+    }
+  }
 
   function needsIssue(entry: Entry, now: number): boolean {
     if (entry.pending) return false;

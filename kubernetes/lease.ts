@@ -126,6 +126,7 @@ export function runLeaderElection(options: LeaderElectionOptions): LeaderElectio
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       const askedAt = performance.now();
+      let failed = false;
       try {
         const held = await acquireOrRenew();
         if (stopping.signal.aborted) return;
@@ -133,10 +134,12 @@ export function runLeaderElection(options: LeaderElectionOptions): LeaderElectio
         if (!held) lose('taken');
         else if (performance.now() - askedAt < timing.deadlineMs) hold(askedAt);
       } catch (error) {
+        failed = true;
         // A lost race is no error: the next look tells who won it.
         if (!isConflict(error) && !isAlreadyExists(error)) options.onError?.(error);
       }
-      const wait = leading === undefined ? timing.retryMs : timing.renewMs;
+      // A renewal that failed is tried again sooner: the deadline leaves room for more than one.
+      const wait = leading === undefined || failed ? Math.min(timing.retryMs, timing.renewMs) : timing.renewMs;
       await pause(wait * (0.9 + 0.2 * timing.random()), stopping.signal);
     }
   }

@@ -44,8 +44,13 @@ export function createReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
   let isSynced = false;
   let started = false;
 
-  const report = (name: ReflectorTransition['name'], detail: string): void =>
-    options.onTransition?.({ name, kind: kind.kind, detail });
+  function report(name: ReflectorTransition['name'], detail: string): void {
+    try {
+      options.onTransition?.({ name, kind: kind.kind, detail });
+    } catch {
+      // Whoever counts or logs transitions must not be able to end the watch; there is nobody else to tell.
+    }
+  }
   const store = createStore<T>((error) => report('listener-failed', describe(error)));
 
   /** What the store should hold of an object. A transform that throws leaves what was there: bad input changes nothing. */

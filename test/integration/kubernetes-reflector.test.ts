@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type Client, createClient } from '#kubernetes/client.ts';
 import { ConfigMaps, Namespaces } from '#kubernetes/kinds.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubeObject, Reflector, ReflectorTiming, StoreChange } from '#kubernetes/types.ts';
 import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { startProxy } from '#test/support/tcp-proxy.ts';
 
 const namespace = 'reflector-test';
 const quick: Partial<ReflectorTiming> = { firstWaitMs: 20, longestWaitMs: 300 };
@@ -130,6 +129,45 @@ describe('the reflector on a real API server', function () {
     );
     assert.ok(observed.transitions.filter((name) => name === 'watch-failed').length >= 4);
     assert.equal(observed.transitions.filter((name) => name === 'list-done').length, 1, 'a cut needs no new list');
+  });
+
+  it('tells a story that leads to the truth, through writes, cuts at any byte and a restart', async () => {
+    const proxy = await startProxy(Number(new URL(server.url).port));
+    const through = createClient({
+      kubeconfig: await server.kubeconfigFor({ url: `https://127.0.0.1:${proxy.port}` }),
+    });
+    cleanUp.push(
+      () => through.close(),
+      () => proxy.stop(),
+    );
+    const observed = observe(through);
+    const told = new Map<string, string>();
+    observed.reflector.store.subscribe((change) => {
+      assert.equal(change.type === 'added' ? undefined : change.previous, told.get(change.key), change.key);
+      if (change.type === 'deleted') told.delete(change.key);
+      else told.set(change.key, change.object);
+    });
+    await observed.reflector.synced;
+    const expected: Record<string, string> = {};
+    let draw = 7; // a fixed sequence: a failure can be had again
+    const next = (below: number): number => (draw = (draw * 48_271) % 2_147_483_647) % below;
+    for (let step = 0; step < 250; step++) {
+      if (step % 10 === 0) void proxy.cutAfter(next(20_000));
+      if (step === 125) await server.restart();
+      const name = `k${next(12)}`;
+      if (next(4) === 0) {
+        await remove(name);
+        delete expected[name];
+      } else {
+        expected[name] = `${step}-${'y'.repeat(next(3_000))}`;
+        await put(name, expected[name]);
+      }
+    }
+    await holds(observed, expected);
+    const keys = Object.keys(expected).map((name) => [`${namespace}/${name}`, expected[name]] as const);
+    assert.deepEqual(told, new Map(keys));
+    assert.ok(!observed.transitions.includes('listener-failed'), 'each change follows from the one before');
+    assert.ok(observed.transitions.filter((name) => name === 'watch-failed').length >= 5);
   });
 
   it('treats silence as a broken connection', async () => {
@@ -289,81 +327,4 @@ function same(actual: Record<string, string>, expected: Record<string, string>):
         .map((name) => [name, record[name]]),
     );
   return sorted(actual) === sorted(expected);
-}
-
-interface Proxy {
-  readonly port: number;
-  /** Lets this many more bytes of answers pass in all, then cuts every connection, once. Resolves when that happened. */
-  cutAfter(bytes: number): Promise<void>;
-  /** Connections stay open, and nothing passes. */
-  freeze(): void;
-  thaw(): void;
-  /** Cuts all connections and takes no new one. */
-  refuse(): void;
-  accept(): void;
-  stop(): Promise<void>;
-}
-
-async function startProxy(port: number): Promise<Proxy> {
-  const sockets = new Set<Socket>();
-  let refusing = false;
-  let frozen = false;
-  let budget: { left: number; done: () => void } | undefined;
-  const cutAll = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  const listener = createServer((incoming) => {
-    if (refusing) {
-      incoming.destroy();
-      return;
-    }
-    const outgoing = connect(port, '127.0.0.1');
-    for (const [from, to] of [
-      [incoming, outgoing],
-      [outgoing, incoming],
-    ] as const) {
-      sockets.add(from);
-      from.on('error', () => undefined);
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-    }
-    incoming.on('data', (chunk: Buffer) => !frozen && outgoing.write(chunk));
-    outgoing.on('data', (chunk: Buffer) => {
-      if (frozen) return;
-      if (budget !== undefined && (budget.left -= chunk.length) <= 0) {
-        incoming.write(chunk.subarray(0, chunk.length + budget.left));
-        const { done } = budget;
-        budget = undefined;
-        setImmediate(() => {
-          cutAll();
-          done();
-        });
-        return;
-      }
-      incoming.write(chunk);
-    });
-  });
-  listener.listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  return {
-    port: (listener.address() as AddressInfo).port,
-    cutAfter: (left) => new Promise((done) => (budget = { left, done })),
-    freeze: () => void (frozen = true),
-    thaw() {
-      frozen = false;
-      cutAll(); // bytes were lost: no connection of before makes sense any more
-    },
-    refuse() {
-      refusing = true;
-      cutAll();
-    },
-    accept: () => void (refusing = false),
-    async stop() {
-      cutAll();
-      listener.close();
-      await once(listener, 'close');
-    },
-  };
 }
