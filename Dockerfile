@@ -5,7 +5,7 @@ RUN apt-get update -q \
  && apt-get install -y -q --no-install-recommends ca-certificates iptables \
  && rm -rf /var/lib/apt/lists/*
 COPY dist/node /usr/local/bin/node
-COPY dist/*.mjs /osm/
+COPY dist/*.mjs dist/*.mjs.map /osm/
 ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps
 WORKDIR /osm
 USER 65532:65532

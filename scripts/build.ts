@@ -42,8 +42,8 @@ export async function build(say: (line: string) => void): Promise<void> {
     platform: 'node',
     target: 'node24',
     format: 'esm',
-    sourcemap: 'inline',
-    sourcesContent: false, // file names and lines for stack traces, without a second copy of the text
+    sourcemap: 'linked', // beside the bundle: Node reads it only when an error is shown
+    sourcesContent: false,
     legalComments: 'none',
     logLevel: 'silent', // a failure is thrown with its message
     // CommonJS packages call require() for Node's own modules, and an ES module has none.

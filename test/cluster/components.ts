@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ADDRESSES, CLUSTER_DOMAIN, kubeconfigOf, type Layout, NODE_NAME, SERVICE_ACCOUNT_ISSUER } from './layout.ts';
 
@@ -110,12 +110,12 @@ export function commandOf(component: Component, layout: Layout, kube: string): s
   }
 }
 
-/** Writes the configuration files that the command lines name. */
+/** Writes the configuration files that the command lines name; what is right already is not touched. */
 export function writeConfiguration(layout: Layout): void {
   for (const folder of [layout.logs, layout.podLogs, layout.run, join(layout.state, 'cni')]) {
     mkdirSync(folder, { recursive: true });
   }
-  writeFileSync(join(layout.state, 'containerd.toml'), containerdConfiguration(layout));
+  writeIfChanged(join(layout.state, 'containerd.toml'), containerdConfiguration(layout));
   writeJson(join(layout.state, 'cni', '10-bridge.conflist'), cniConfiguration(layout));
   writeJson(join(layout.state, 'kubelet.yaml'), kubeletConfiguration(layout));
   writeJson(join(layout.state, 'kube-proxy.yaml'), kubeProxyConfiguration(layout));
@@ -214,5 +214,10 @@ function kubeProxyConfiguration(layout: Layout): object {
 
 /** JSON where YAML is read: YAML contains it. */
 function writeJson(path: string, value: object): void {
-  writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+  writeIfChanged(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** kube-proxy ends when its configuration file is written, even with what it held. */
+function writeIfChanged(path: string, text: string): void {
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
 }

@@ -9,7 +9,8 @@ const NAMESPACE = 'k8s.io';
 
 /**
  * Gives a cluster's containerd the images that it does not have in just this version, and returns their names.
- * Only blobs that it lacks are handed over, so an image of which one layer changed costs that layer.
+ * Only blobs that it lacks are handed over, so an image of which one layer changed costs that layer; it is unpacked when
+ * its first container starts, so an image that nobody runs costs nothing more.
  */
 export async function loadStored(layout: Layout, images: readonly StoredImage[]): Promise<string[]> {
   const present = await presentImages(layout);
@@ -39,7 +40,7 @@ export async function loadStored(layout: Layout, images: readonly StoredImage[])
     await writeFile(join(work, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
     await must('sh', [
       '-c',
-      'tar -C "$1" -cf - . | ctr --address "$2" --namespace "$3" images import --digests=false -',
+      'tar -C "$1" -cf - . | ctr --address "$2" --namespace "$3" images import --no-unpack -',
       'sh',
       work,
       layout.containerdSocket,

@@ -3,7 +3,7 @@ import { chmod, mkdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { dnsObjects } from './addons.ts';
 import { clusterProcesses, makeCgroups } from './cgroups.ts';
-import { type Component, commandOf, writeConfiguration } from './components.ts';
+import { COMPONENTS, type Component, commandOf, writeConfiguration } from './components.ts';
 import { releaseRuntime } from './down.ts';
 import { loadStored } from './image-load.ts';
 import { buildImages } from './image-store.ts';
@@ -44,29 +44,22 @@ export async function bringUp(
   for (const raised of raiseInotifyLimits()) say(`raised ${raised}`);
 
   await prepare(layout, kube);
-  const images = buildImages(say, { essentialOnly: options.images === 'essential' });
-  images.catch(() => undefined); // awaited below; until then its failure is nobody's unhandled one
-
   const guard = (): void => failIfOneDied(layout);
   const launch = async (...components: Component[]): Promise<void> => {
     for (const component of components) if (await ensureRunning(component, layout, kube)) say(`started ${component}`);
   };
   await launch('containerd', 'etcd', 'apiserver');
   await waitFor('containerd answers', 30_000, () => containerdAnswers(layout), { guard });
-  await waitFor(
-    'the API server is ready',
-    90_000,
-    async () => (await probes.kubectl(['get', '--raw', '/readyz', '--request-timeout=3s'])).code === 0,
-    { guard },
-  );
-  // Both exit at once when they find their own rights missing, and the API server makes those after it is ready.
-  await waitFor('the API server has made its own roles', 30_000, () => hasOwnObjects(probes), { guard });
+  // Before the kubelet starts: a pod that misses its image once waits ten seconds before it looks again.
+  await importImages(layout, say, 'essential');
+  const rest = options.images === 'essential' ? undefined : importImages(layout, say, 'all');
+  rest?.catch(() => undefined); // awaited below; until then its failure is nobody's unhandled one
+  await waitFor('the API server is ready', 90_000, () => succeeds(probes, ['get', '--raw', '/readyz']), { guard });
+  // Controller manager and scheduler exit when they find their rights missing, which the API server makes once it is ready.
+  await waitFor('the API server has made its own objects', 30_000, () => hasOwnObjects(probes), { guard });
   say('the API server is ready');
   await launch('controller-manager', 'scheduler', 'kubelet', 'kube-proxy');
   await applyDns(probes);
-
-  const loaded = await loadStored(layout, await images);
-  if (loaded.length > 0) say(`imported ${loaded.length} images: ${loaded.map(shortName).join(' ')}`);
   await waitFor('the node is Ready', 60_000, () => probes.nodeReady(), {
     guard,
     state: () => describe(probes, 'node', NODE_NAME),
@@ -76,13 +69,18 @@ export async function bringUp(
     guard,
     state: () => describe(probes, 'pods', '--namespace=kube-system', '--selector=k8s-app=kube-dns'),
   });
-  await waitFor(
-    'the default service account is there',
-    30_000,
-    async () => (await probes.kubectl(['get', 'serviceaccount', 'default', '--namespace=default'])).code === 0,
-    { guard },
-  );
+  say('CoreDNS is Ready');
+  const account = ['get', 'serviceaccount', 'default', '--namespace=default'];
+  await waitFor('the default service account is there', 30_000, () => succeeds(probes, account), { guard });
+  await rest;
+  guard();
   say(`cluster ${layout.name} is up`);
+}
+
+async function importImages(layout: Layout, say: (line: string) => void, which: 'all' | 'essential'): Promise<void> {
+  const images = await buildImages(say, { essentialOnly: which === 'essential' });
+  const loaded = await loadStored(layout, images);
+  if (loaded.length > 0) say(`imported ${loaded.map(shortName).join(' ')}`);
 }
 
 /** Files, cgroups and network, and a clean slate where the network is new: nothing that runs could be in it. */
@@ -99,6 +97,8 @@ async function prepare(layout: Layout, kube: string): Promise<void> {
   await symlink(join(dirname(kube), 'kubectl'), join(bin, 'kubectl'));
   makeCgroups(layout);
   await makeNetwork(layout);
+  // What died earlier is no failure of this start: from here on only what this start found or started is watched.
+  for (const component of COMPONENTS) if (!stateOf(component, layout).running) await stop(component, layout);
 }
 
 /** Starts a component unless it runs as it should. Returns whether it had to. */
@@ -117,17 +117,15 @@ async function containerdAnswers(layout: Layout): Promise<boolean> {
 
 async function hasOwnObjects(probes: Probes): Promise<boolean> {
   const found = await Promise.all([
-    probes.kubectl(['get', 'clusterrole', 'system:kube-controller-manager', '--request-timeout=3s']),
-    probes.kubectl([
-      'get',
-      'configmap',
-      'extension-apiserver-authentication',
-      '--namespace=kube-system',
-      '--request-timeout=3s',
-    ]),
-    probes.kubectl(['get', 'priorityclass', 'system-cluster-critical', '--request-timeout=3s']),
+    succeeds(probes, ['get', 'clusterrole', 'system:kube-controller-manager']),
+    succeeds(probes, ['get', 'configmap', 'extension-apiserver-authentication', '--namespace=kube-system']),
+    succeeds(probes, ['get', 'priorityclass', 'system-cluster-critical']),
   ]);
-  return found.every(({ code }) => code === 0);
+  return !found.includes(false);
+}
+
+async function succeeds(probes: Probes, args: readonly string[]): Promise<boolean> {
+  return (await probes.kubectl([...args, '--request-timeout=3s'])).code === 0;
 }
 
 async function applyDns(probes: Probes): Promise<void> {
