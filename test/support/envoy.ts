@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { escapeRegex } from '#mesh/identity.ts';
 import { lastLines, run } from '#test/cluster/process.ts';
 import { ensureEnvoy } from '#test/cluster/programs.ts';
 
@@ -74,7 +75,7 @@ export async function startEnvoy(bootstrap: Bootstrap, options: EnvoyOptions = {
     pid: child.pid ?? -1,
     admin,
     stat: async (name) => {
-      const found = /: (\d+)$/m.exec(await admin(`/stats?filter=^${encodeURIComponent(name)}$`));
+      const found = /: (\d+)$/m.exec(await admin(`/stats?filter=^${encodeURIComponent(escapeRegex(name))}$`));
       return Number(found?.[1] ?? 0);
     },
     log: () => log,

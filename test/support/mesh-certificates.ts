@@ -1,7 +1,10 @@
 /** A small certificate authority for tests that need no Kubernetes: workload certificates as the mesh issues them. */
 import 'reflect-metadata';
+import type { webcrypto } from 'node:crypto';
 import {
   BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
   PemConverter,
   SubjectAlternativeNameExtension,
   type X509Certificate,
@@ -38,7 +41,7 @@ export async function testAuthority(trustDomain = 'cluster.local'): Promise<Test
 
 async function issue(
   root: X509Certificate,
-  signingKey: CryptoKey,
+  signingKey: webcrypto.CryptoKey,
   trustDomain: string,
   account: AccountKey,
 ): Promise<SidecarSecrets> {
@@ -50,7 +53,11 @@ async function issue(
     signingKey,
     signingAlgorithm: algorithm,
     ...validity(),
-    extensions: [new SubjectAlternativeNameExtension([{ type: 'url', value: spiffeId(trustDomain, account) }])],
+    extensions: [
+      // Envoy's SPIFFE validator refuses a leaf that does not say what its key is for.
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      new SubjectAlternativeNameExtension([{ type: 'url', value: spiffeId(trustDomain, account) }]),
+    ],
   });
   const privateKey = PemConverter.encode(await crypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
   return {

@@ -1,14 +1,14 @@
 /** What an inbound sidecar writes on the answers that it makes itself, so that caller and caller's sidecar know why. */
 import type { MetadataSchema } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
 import type { Denial } from '#mesh/view.ts';
+import { ExpressionFilterSchema } from '#xds/proto/gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { HeaderValueOption_HeaderAppendAction } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
 import type {
   LocalReplyConfigSchema,
   ResponseMapperSchema,
 } from '#xds/proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import type { Init } from './encode.ts';
+import { type Init, pack } from './encode.ts';
 import { DENIED_HEADER, METADATA, NOT_SENT_HEADER, RESET_HEADER } from './names.ts';
-import { HTTP_RBAC } from './rbac.ts';
 
 type ResponseMapper = Init<typeof ResponseMapperSchema>;
 
@@ -20,20 +20,20 @@ export function denialMetadata(denial: Denial): Init<typeof MetadataSchema> {
   return { filterMetadata: { [METADATA]: { [KEY]: denial.key, [MESSAGE]: denial.message } } };
 }
 
-/** RBAC's own refusals only: another filter's 403 is none of ours. */
+/**
+ * RBAC's own refusals only: another filter's 403 is none of ours. The reply is written before the filter leaves its result in
+ * the dynamic metadata, so the response code's details are what tells it apart.
+ */
 const denied: ResponseMapper = {
   filter: {
     filterSpecifier: {
-      case: 'metadataFilter',
+      case: 'extensionFilter',
       value: {
-        matcher: {
-          filter: HTTP_RBAC,
-          path: [{ segment: { case: 'key', value: 'enforced_engine_result' } }],
-          value: {
-            matchPattern: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: 'denied' } } },
-          },
+        name: 'envoy.access_loggers.extension_filters.cel',
+        configType: {
+          case: 'typedConfig',
+          value: pack(ExpressionFilterSchema, { expression: "response.code_details.startsWith('rbac_access_denied')" }),
         },
-        matchIfKeyNotFound: false,
       },
     },
   },
