@@ -56,7 +56,10 @@ export function bootstrap(options: BootstrapOptions): EnvoyObject {
 
 /** The bootstrap as an argument of a container: JSON in which the kubelet expands POD_ADDRESS and nothing else. */
 export function bootstrapArgument(options: BootstrapOptions): string {
-  return JSON.stringify(bootstrap(options)).replaceAll('$', '$$$$').replaceAll(`$${POD_ADDRESS}`, POD_ADDRESS);
+  return JSON.stringify(bootstrap(options), (_key, value: unknown) =>
+    // A user's path may hold the same letters, but starts with a slash.
+    typeof value === 'string' && value !== POD_ADDRESS ? value.replaceAll('$', '$$$$') : value,
+  );
 }
 
 /** Reads back the probes of an argument that `bootstrapArgument` wrote; undefined when it did not. */
@@ -74,21 +77,22 @@ export function readProbes(argument: string): ProbeTarget[] | undefined {
 }
 
 function writeTarget(target: ProbeTarget): string {
-  return [target.slot, target.container, target.kind, target.listen, target.port, target.path].join(' ');
+  return [target.slot, target.container, target.kind, target.listen, target.port, target.path].join(' ').trimEnd();
 }
 
-const targetPattern = /^(liveness|readiness|startup|poststart|prestop) (\S+) (http|tcp|https|grpc) (\d+) (\d+) (.*)$/s;
+const targetPattern =
+  /^(liveness|readiness|startup|poststart|prestop) (\S+) (http|tcp|https|grpc) (\d+) (\d+)(?: (.*))?$/s;
 
 function readTarget(line: string): ProbeTarget | undefined {
   const [, slot, container, kind, listen, port, path] = targetPattern.exec(line) ?? [];
-  if (slot === undefined || container === undefined || kind === undefined || path === undefined) return undefined;
+  if (slot === undefined || container === undefined || kind === undefined) return undefined;
   return {
     slot: slot as ProbeTarget['slot'],
     container,
     kind: kind as ProbeTarget['kind'],
     listen: Number(listen),
     port: Number(port),
-    path,
+    path: path ?? '',
   };
 }
 

@@ -39,21 +39,25 @@ export function httpFilter(name: string, parts: HttpParts): EnvoyObject {
     typed_config: {
       '@type': typeUrl('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
       stat_prefix: name,
-      route_config: {
-        virtual_hosts: [
-          {
-            name,
-            domains: ['*'],
-            // The kubelet would follow a redirect to the sidecar's port; without the place it takes the 3xx as success.
-            response_headers_to_remove: ['location'],
-            routes: parts.routes,
-          },
-        ],
-      },
+      route_config: parts.routes.length === 0 ? {} : routesFor(parts.routes),
       http_filters: [
         ...parts.filters,
         { name: 'router', typed_config: { '@type': typeUrl('envoy.extensions.filters.http.router.v3.Router') } },
       ],
     },
+  };
+}
+
+function routesFor(routes: readonly EnvoyObject[]): EnvoyObject {
+  return {
+    virtual_hosts: [
+      {
+        name: '-',
+        domains: ['*'],
+        // The kubelet would follow a redirect to the sidecar's port; without the place it takes the 3xx as success.
+        response_headers_to_remove: ['location'],
+        routes,
+      },
+    ],
   };
 }

@@ -69,7 +69,7 @@ function httpRoute(target: ProbeTarget): EnvoyObject {
 
 function connectFilter(target: ProbeTarget): EnvoyObject {
   return {
-    name: 'health_check',
+    name: 'hc',
     typed_config: {
       '@type': typeUrl('envoy.extensions.filters.http.health_check.v3.HealthCheck'),
       pass_through_mode: false,
