@@ -29,7 +29,7 @@ export function bootstrap(options: BootstrapOptions): EnvoyObject {
   };
   return {
     // What the probes were before, so that a second injection finds the user's own again.
-    ...(options.probes.length > 0 && { node: { metadata: { probes: options.probes.map(writeTarget) } } }),
+    node: { metadata: { probes: options.probes.map(writeTarget) } },
     admin: { address: socketAddress('127.0.0.1', ADMIN_PORT) },
     dynamic_resources: {
       ads_config: {
@@ -43,6 +43,10 @@ export function bootstrap(options: BootstrapOptions): EnvoyObject {
     },
     // Statistics of a cluster are made when its first request needs them: the greatest part of a big mesh's memory.
     deferred_stat_options: { enable_deferred_creation_stats: true },
+    // Envoy refuses expressions above 100 RE2 instructions unless told otherwise, and the identity of one long account takes 340.
+    layered_runtime: {
+      layers: [{ name: 'static', static_layer: { 're2.max_program_size.error_level': 32768 } }],
+    },
     static_resources: {
       listeners: [readyListener(), ...probeListeners(options.probes)],
       clusters: [
@@ -103,7 +107,7 @@ function readyListener(): EnvoyObject {
     filter_chains: [
       {
         filters: [
-          httpFilter('ready', {
+          httpFilter({
             routes: [{ match: { path: '/ready' }, route: { cluster: 'envoy-admin' } }],
             filters: [],
           }),
@@ -127,7 +131,7 @@ function controllerCluster(namespace: string): EnvoyObject {
     type: 'STRICT_DNS',
     dns_lookup_family: 'V4_PREFERRED',
     connect_timeout: '5s',
-    load_assignment: assignment('osm-controller', host, XDS_PORT),
+    load_assignment: assignment(host, XDS_PORT),
     upstream_connection_options: {
       tcp_keepalive: { keepalive_probes: 5, keepalive_time: 60, keepalive_interval: 5 },
     },
