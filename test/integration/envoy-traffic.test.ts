@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type IncomingHttpHeaders, type Server, createServer, request } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, type Server, createServer, request } from 'node:http';
 import { type Server as TcpServer, connect, createServer as createTcpServer } from 'node:net';
 import type { AccountKey } from '#mesh/identity.ts';
 import type { InboundChain, InboundView, OutboundView } from '#mesh/view.ts';
@@ -186,7 +186,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
       headers: { host: more.host ?? 'store.shop' },
     });
     sent.end(more.body);
-    const [answer] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
     let body = '';
     for await (const piece of answer.setEncoding('utf8')) body += String(piece);
     return { status: answer.statusCode ?? 0, headers: answer.headers, body };

@@ -96,10 +96,9 @@ function rewrite(value: JsonValue, routes: ReadonlyMap<string, Json>): JsonValue
   for (const [key, inner] of Object.entries(value)) {
     if (key === 'sds_config') continue;
     if (key === 'rds' && inner !== null && typeof inner === 'object' && !Array.isArray(inner)) {
-      const name = String(inner['route_config_name']);
-      const route = routes.get(name);
-      if (route === undefined)
-        throw new Error(`a listener names the routes ${name}, which are not among the resources`);
+      const name = inner['route_config_name'];
+      const route = typeof name === 'string' ? routes.get(name) : undefined;
+      if (route === undefined) throw new Error(`no such routes among the resources: ${JSON.stringify(name)}`);
       result['route_config'] = route;
     } else result[key] = rewrite(inner, routes);
   }
