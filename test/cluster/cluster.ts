@@ -5,7 +5,7 @@ import { COMPONENTS, type Component, commandOf, componentNamed, writeConfigurati
 import { bringDown } from './down.ts';
 import { buildImages } from './image-store.ts';
 import { loadArchive, loadStored, presentImages } from './image-load.ts';
-import { kubeconfigOf, type Layout, layoutOf } from './layout.ts';
+import { ADDRESSES, CLUSTER_DOMAIN, kubeconfigOf, type Layout, layoutOf } from './layout.ts';
 import { withLock } from './lock.ts';
 import { networkExists } from './network.ts';
 import { type RunResult, run } from './process.ts';
@@ -189,6 +189,20 @@ export class Cluster {
     ]);
     const [generation, observed, ready] = stdout.split('/');
     return generation !== undefined && generation === observed && Number(ready) > 0;
+  }
+
+  /** Whether cluster DNS answers at its service's addresses, both families: then CNI, kube-proxy and CoreDNS work. */
+  async dnsAnswers(): Promise<boolean> {
+    const script = `
+      const { Resolver } = require('node:dns').promises;
+      const ask = (server) => {
+        const resolver = new Resolver({ timeout: 1000, tries: 1 });
+        resolver.setServers([server]);
+        return resolver.resolve4('kubernetes.default.svc.${CLUSTER_DOMAIN}');
+      };
+      Promise.all(${JSON.stringify([ADDRESSES.dns[0], `[${ADDRESSES.dns[1]}]`])}.map(ask)).catch(() => process.exit(1));`;
+    const [command = '', ...rest] = this.enter([process.execPath, '-e', script]);
+    return (await run(command, rest)).code === 0;
   }
 
   private async startNow(component: Component): Promise<void> {

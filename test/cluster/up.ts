@@ -26,6 +26,7 @@ export interface Probes {
   kubectl(args: readonly string[], options?: { readonly input?: string }): Promise<RunResult>;
   nodeReady(): Promise<boolean>;
   deploymentReady(name: string): Promise<boolean>;
+  dnsAnswers(): Promise<boolean>;
 }
 
 /** Brings a cluster up: see Cluster.up. The caller holds the cluster's lock. */
@@ -69,7 +70,9 @@ export async function bringUp(
     guard,
     state: () => describe(probes, 'pods', '--namespace=kube-system', '--selector=k8s-app=kube-dns'),
   });
-  say('CoreDNS is Ready');
+  // A status that was written before a reboot says Ready too: only an answer proves it.
+  await waitFor('cluster DNS answers', 60_000, () => probes.dnsAnswers(), { guard });
+  say('CoreDNS is Ready and answers');
   const account = ['get', 'serviceaccount', 'default', '--namespace=default'];
   await waitFor('the default service account is there', 30_000, () => succeeds(probes, account), { guard });
   await rest;
