@@ -1,6 +1,6 @@
 /** Clusters: other services behind mTLS, the application itself, and what is not the mesh's. */
 import type { InboundView, MeshProtocol, OutboundView, UpstreamCluster } from '#mesh/view.ts';
-import type { CircuitBreakersSchema } from '#xds/proto/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import { CircuitBreakersSchema } from '#xds/proto/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   ClusterSchema,
   Cluster_DiscoveryType,
@@ -8,7 +8,7 @@ import {
 } from '#xds/proto/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '#xds/proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Resource } from '#xds/resource.ts';
-import { type Init, duration, pack, resource } from './encode.ts';
+import { type Init, duration, pack, resource, shared } from './encode.ts';
 import { keepalive, socketAddress } from './listener.ts';
 import { memo } from './memo.ts';
 import { IDENTITY_SECRETS, METADATA, PASSTHROUGH_CLUSTER, localClusterName, speaksHttp2 } from './names.ts';
@@ -19,7 +19,7 @@ type Cluster = Init<typeof ClusterSchema>;
 
 /** Envoy's defaults (1,024 connections and requests, 3 retries) would fail calls that nobody asked to limit. */
 const NO_LIMIT = 0xffff_ffff;
-const noLimits: Init<typeof CircuitBreakersSchema> = {
+const noLimits = shared(CircuitBreakersSchema, {
   thresholds: [
     {
       maxConnections: NO_LIMIT,
@@ -28,7 +28,7 @@ const noLimits: Init<typeof CircuitBreakersSchema> = {
       maxRetries: NO_LIMIT,
     },
   ],
-};
+});
 
 /** Below the hour after which the other side closes an idle connection, so that no request meets it closing. */
 const UPSTREAM_IDLE_MS = 50 * 60_000;

@@ -16,6 +16,11 @@ export function encode<S extends DescMessage>(schema: S, init: Init<S>): Uint8Ar
   return toBinary(schema, create(schema, init as MessageInitShape<S>)) as Uint8Array<ArrayBuffer>;
 }
 
+/** A message that many others hold: made once, and taken as it is wherever it stands. */
+export function shared<S extends DescMessage>(schema: S, init: Init<S>): MessageShape<S> {
+  return create(schema, init as MessageInitShape<S>);
+}
+
 /** A message inside a `google.protobuf.Any`. */
 export function pack<S extends DescMessage>(schema: S, init: Init<S>): Plain<Any> {
   return { typeUrl: typeUrl(schema), value: encode(schema, init) };

@@ -1,10 +1,8 @@
 /** No request is lost where it can be helped: which failures a caller's sidecar tries again, on another host. */
-import type { RetryPolicySchema } from '#xds/proto/gen/envoy/config/route/v3/route_components_pb.js';
+import { type RetryPolicy, RetryPolicySchema } from '#xds/proto/gen/envoy/config/route/v3/route_components_pb.js';
 import { PreviousHostsPredicateSchema } from '#xds/proto/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
-import { type Init, duration, pack } from './encode.ts';
+import { duration, pack, shared } from './encode.ts';
 import { NOT_SENT_HEADER, RESET_HEADER } from './names.ts';
-
-type RetryPolicy = Init<typeof RetryPolicySchema>;
 
 /** Safe for any method: nothing of the request had reached an application. */
 export const retryUnsent: RetryPolicy = onAnotherHost(
@@ -22,9 +20,12 @@ export const retrySafeMethod: RetryPolicy = onAnotherHost('connect-failure,refus
 export const SAFE_METHODS = 'GET|HEAD|OPTIONS';
 
 function onAnotherHost(retryOn: string, marks: readonly string[]): RetryPolicy {
-  return {
+  return shared(RetryPolicySchema, {
     retryOn,
-    retriableHeaders: marks.map((name) => ({ name, headerMatchSpecifier: { case: 'presentMatch', value: true } })),
+    retriableHeaders: marks.map((name) => ({
+      name,
+      headerMatchSpecifier: { case: 'presentMatch' as const, value: true },
+    })),
     numRetries: 3,
     retryHostPredicate: [
       {
@@ -35,5 +36,5 @@ function onAnotherHost(retryOn: string, marks: readonly string[]): RetryPolicy {
     // With fewer hosts than retries the last draw counts, even of a host that failed before.
     hostSelectionRetryMaxAttempts: 5n,
     retryBackOff: { baseInterval: duration(25), maxInterval: duration(250) },
-  };
+  });
 }
