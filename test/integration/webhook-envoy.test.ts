@@ -115,6 +115,7 @@ describe('bootstrap on a real Envoy', function () {
   });
 
   it('is valid, and holds its size: 4 KB without probes, 1 KB more for each', () => {
+    writeTrust('', 'token');
     const kinds: ProbeTarget[] = [
       target({ path: '/live?cost=$5&q="quoted"' }),
       target({ slot: 'readiness', kind: 'tcp', listen: 15902, port: 3306, path: '' }),

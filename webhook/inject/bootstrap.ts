@@ -13,7 +13,7 @@ import {
   typeUrl,
 } from './envoy.ts';
 import { probeClusters, probeListeners } from './probe-listeners.ts';
-import type { ProbeTarget } from './probes.ts';
+import { type ProbeTarget, sharedPort } from './probes.ts';
 
 export interface BootstrapOptions {
   readonly controlPlaneNamespace: string;
@@ -80,23 +80,28 @@ export function readProbes(argument: string): ProbeTarget[] | undefined {
   return targets.every((target) => target !== undefined) ? targets : undefined;
 }
 
-function writeTarget(target: ProbeTarget): string {
-  return [target.slot, target.container, target.kind, target.listen, target.port, target.path].join(' ').trimEnd();
+/** `<slot> <container> <kind> <port>`, then the port that listens (https, grpc) or the path (http). */
+function writeTarget({ slot, container, kind, port, listen, path }: ProbeTarget): string {
+  const rest = kind === 'http' ? ` ${path}` : kind === 'tcp' ? '' : ` ${listen}`;
+  return `${slot} ${container} ${kind} ${port}${rest}`;
 }
 
-const targetPattern =
-  /^(liveness|readiness|startup|poststart|prestop) (\S+) (http|tcp|https|grpc) (\d+) (\d+)(?: (.*))?$/s;
+const targetPattern = /^(liveness|readiness|startup|poststart|prestop) (\S+) (http|tcp|https|grpc) (\d+)(?: (.*))?$/s;
 
 function readTarget(line: string): ProbeTarget | undefined {
-  const [, slot, container, kind, listen, port, path] = targetPattern.exec(line) ?? [];
+  const [, slot, container, kind, port, rest = ''] = targetPattern.exec(line) ?? [];
   if (slot === undefined || container === undefined || kind === undefined) return undefined;
-  return {
+  const target = {
     slot: slot as ProbeTarget['slot'],
     container,
     kind: kind as ProbeTarget['kind'],
-    listen: Number(listen),
     port: Number(port),
-    path: path ?? '',
+  };
+  const raw = target.kind === 'https' || target.kind === 'grpc';
+  return {
+    ...target,
+    listen: raw ? Number(rest) : sharedPort(target.slot),
+    path: target.kind === 'http' ? rest : '',
   };
 }
 

@@ -1,4 +1,4 @@
-/** Small pieces of Envoy's configuration, as JSON. */
+/** Small pieces of Envoy's configuration, as JSON. Names are short where nobody reads them: they stand in arguments. */
 
 /** Address of the pod, filled in by the kubelet (environment of the sidecar). */
 export const POD_ADDRESS = '$(POD_IP)';
@@ -14,16 +14,17 @@ export function socketAddress(address: string, port: number): EnvoyObject {
   return { socket_address: { address, port_value: port } };
 }
 
-export function assignment(cluster: string, address: string, port: number): EnvoyObject {
+export function assignment(address: string, port: number): EnvoyObject {
   return {
-    cluster_name: cluster,
+    // Required, and without meaning outside EDS.
+    cluster_name: '-',
     endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(address, port) } }] }],
   };
 }
 
 /** A cluster of one address, on the pod's own loopback. */
 export function staticCluster(name: string, port: number): EnvoyObject {
-  return { name, connect_timeout: '1s', load_assignment: assignment(name, '127.0.0.1', port) };
+  return { name, load_assignment: assignment('127.0.0.1', port) };
 }
 
 export interface HttpParts {
@@ -33,16 +34,16 @@ export interface HttpParts {
 }
 
 /** An HTTP connection manager for callers that are the kubelet. */
-export function httpFilter(name: string, parts: HttpParts): EnvoyObject {
+export function httpFilter(parts: HttpParts): EnvoyObject {
   return {
-    name: 'http',
+    name: 'h',
     typed_config: {
       '@type': typeUrl('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
-      stat_prefix: name,
+      stat_prefix: 'k',
       route_config: parts.routes.length === 0 ? {} : routesFor(parts.routes),
       http_filters: [
         ...parts.filters,
-        { name: 'router', typed_config: { '@type': typeUrl('envoy.extensions.filters.http.router.v3.Router') } },
+        { name: 'r', typed_config: { '@type': typeUrl('envoy.extensions.filters.http.router.v3.Router') } },
       ],
     },
   };

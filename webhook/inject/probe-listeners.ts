@@ -5,9 +5,8 @@ import { type ProbeTarget, probePath } from './probes.ts';
 /** One listener for each port that the kubelet asks. */
 export function probeListeners(targets: readonly ProbeTarget[]): EnvoyObject[] {
   return [...Map.groupBy(targets, (target) => target.listen)].map(([port, group]) => ({
-    name: `probe-${port}`,
     address: socketAddress(POD_ADDRESS, port),
-    filter_chains: [{ filters: [listenerFilter(port, group)] }],
+    filter_chains: [{ filters: [listenerFilter(group)] }],
   }));
 }
 
@@ -37,23 +36,22 @@ const connectChecks: EnvoyObject = {
 };
 
 function clusterName(target: ProbeTarget): string {
-  return `${target.kind === 'tcp' ? 'connect' : 'probe'}-${target.port}`;
+  return `${target.kind === 'tcp' ? 't' : 'a'}${target.port}`;
 }
 
-function listenerFilter(port: number, group: readonly ProbeTarget[]): EnvoyObject {
-  const name = `probe-${port}`;
+function listenerFilter(group: readonly ProbeTarget[]): EnvoyObject {
   const [first] = group;
   if (first && (first.kind === 'https' || first.kind === 'grpc')) {
     return {
       name: 'tcp',
       typed_config: {
         '@type': typeUrl('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'),
-        stat_prefix: name,
+        stat_prefix: 'k',
         cluster: clusterName(first),
       },
     };
   }
-  return httpFilter(name, {
+  return httpFilter({
     routes: group.filter((target) => target.kind === 'http').map(httpRoute),
     filters: group.filter((target) => target.kind === 'tcp').map(connectFilter),
   });
@@ -69,12 +67,12 @@ function httpRoute(target: ProbeTarget): EnvoyObject {
 
 function connectFilter(target: ProbeTarget): EnvoyObject {
   return {
-    name: 'hc',
+    name: 'c',
     typed_config: {
       '@type': typeUrl('envoy.extensions.filters.http.health_check.v3.HealthCheck'),
       pass_through_mode: false,
       headers: [{ name: ':path', string_match: { exact: probePath(target) } }],
-      cluster_min_healthy_percentages: { [clusterName(target)]: { value: 100 } },
+      cluster_min_healthy_percentages: { [clusterName(target)]: { value: 1 } },
     },
   };
 }

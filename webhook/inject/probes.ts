@@ -22,7 +22,9 @@ export interface ProbeTarget {
 }
 
 /** What the kubelet asks for instead, where a path tells targets apart. */
-export function probePath(target: { readonly slot: Slot; readonly container: string }): string {
+export function probePath(target: Pick<ProbeTarget, 'slot' | 'container' | 'kind'>): string {
+  // Each kind of probe has a port of its own, so that the slot need not stand in the path.
+  if (target.kind === 'tcp') return `/osm-tcp/${target.container}`;
   const noun = target.slot === 'poststart' || target.slot === 'prestop' ? 'hook' : 'probe';
   return `/osm-${target.slot}-${noun}/${target.container}`;
 }
@@ -126,7 +128,8 @@ function handlerOf(container: Container, slot: Slot): Handler | undefined {
   }
 }
 
-function sharedPort(slot: Slot): number {
+/** The port of HTTP, TCP and hooks. */
+export function sharedPort(slot: Slot): number {
   return slot === 'poststart' || slot === 'prestop' ? PROBE_PORTS.liveness : PROBE_PORTS[slot];
 }
 
