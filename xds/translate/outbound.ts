@@ -40,7 +40,9 @@ export const outboundListener = memo((view: OutboundView): Resource => {
 });
 
 function* targets(view: OutboundView): Iterable<ChainAddresses> {
-  for (const { port, addresses } of view.httpPorts) yield { port, addresses, chain: httpChainName(`outbound.${port}`) };
+  for (const { port, addresses, routes } of view.httpPorts) {
+    yield { port, addresses, chain: httpChainName(routes.name) };
+  }
   for (const service of view.tcpServices) {
     yield { port: service.port, addresses: service.addresses, chain: tcpChainName(service) };
   }
