@@ -1,13 +1,14 @@
 /**
  * The HTTP API on 9092, over TLS with the serving certificate: callers send the token that they use for the API server,
- * which must not travel in the clear. Each path is a non-resource URL that a ClusterRole may grant.
+ * which must not travel in the clear. A Role grants `get` on `meshconfigs/problems`, `meshconfigs/proxies` and
+ * `meshconfigs/debug` in the control plane's namespace.
  */
 import type { Server } from 'node:https';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Problem } from '#mesh/problem.ts';
 import type { ProxySnapshot } from '#xds/cache/snapshot.ts';
 import type { TypeStatus } from '#xds/server/stream.ts';
-import type { Caller } from './reviews.ts';
+import type { ApiPart, Caller } from './reviews.ts';
 
 /** A connected sidecar, as the API shows it. */
 export interface ProxyInfo {
@@ -25,7 +26,7 @@ export interface ApiOptions {
   readonly tls: { readonly cert: Buffer; readonly key: Buffer };
   /** Who a token belongs to; undefined when the API server does not know it. */
   readonly caller: (token: string) => Promise<Caller | undefined>;
-  readonly mayGet: (caller: Caller, path: string) => Promise<boolean>;
+  readonly mayGet: (caller: Caller, part: ApiPart) => Promise<boolean>;
   readonly problems: () => readonly Problem[];
   readonly proxies: () => readonly ProxyInfo[];
   /** What a connected sidecar should have; undefined when it is not connected here. */
@@ -41,12 +42,12 @@ export function createApi(options: ApiOptions): FastifyInstance<Server> {
     const token = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined)
       return reply.code(401).send(failure('token-missing', 'send your Kubernetes token: Authorization: Bearer …'));
-    const path = request.url.split('?', 1)[0] ?? '/';
     const caller = await options.caller(token);
     if (caller === undefined)
       return reply.code(401).send(failure('token-refused', 'the API server does not know this token'));
-    if (!(await options.mayGet(caller, path))) {
-      const message = `${caller.username} may not get ${path}: a ClusterRole with nonResourceURLs must allow it`;
+    const part = partOf(request.routeOptions.url);
+    if (part !== undefined && !(await options.mayGet(caller, part))) {
+      const message = `${caller.username} may not see this: a Role in the control plane's namespace must allow get on meshconfigs/${part}`;
       return reply.code(403).send(failure('not-allowed', message));
     }
     return undefined;
@@ -62,6 +63,20 @@ export function createApi(options: ApiOptions): FastifyInstance<Server> {
     return dump(snapshot);
   });
   return api;
+}
+
+/** The right that a route needs; undefined for a path that is not there. */
+function partOf(route: string | undefined): ApiPart | undefined {
+  switch (route) {
+    case '/api/problems':
+      return 'problems';
+    case '/api/proxies':
+      return 'proxies';
+    case undefined:
+      return undefined;
+    default:
+      return 'debug';
+  }
 }
 
 function failure(key: string, message: string): { key: string; message: string } {

@@ -92,7 +92,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     onError: (error) => log.error({ err: error }, `Secret ${WORKLOAD_CA} cannot be used`),
     onEvent: (event) => {
       if (event.name === 'issued') return metrics.certificates.inc();
-      metrics.certificateFailures.inc();
+      if (event.name === 'issue-failed') metrics.certificateFailures.inc();
       const { namespace, name } = event.account;
       return log.error(
         { key: event.name, account: `${namespace}/${name}`, err: event.error },
@@ -174,7 +174,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const api = createApi({
     tls: await readPair(),
     caller: (token) => reviewCaller(client, token),
-    mayGet: (caller, path) => mayGet(client, caller, path),
+    mayGet: (caller, part) => mayGet(client, caller, part, environment.namespace),
     problems: () => problems,
     proxies: () => [...server.streams()].map(proxyInfo),
     snapshot: (namespace, pod) => {

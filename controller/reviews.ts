@@ -2,7 +2,7 @@
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import type { TokenClaims } from '#xds/server/auth.ts';
 import type { TokenVerifierOptions } from '#xds/server/token.ts';
-import { number, record, text, texts } from './parse/json.ts';
+import { record, text, texts } from './parse/json.ts';
 
 type Client = Pick<KubernetesClient, 'request'>;
 
@@ -53,8 +53,14 @@ export async function reviewCaller(client: Client, token: string): Promise<Calle
   };
 }
 
-/** Whether a caller may `get` a path: a non-resource URL, which a ClusterRole grants with `nonResourceURLs`. */
-export async function mayGet(client: Client, caller: Caller, path: string): Promise<boolean> {
+/** Parts of the API that a Role can grant, as subresources of the MeshConfig that exist for this purpose alone. */
+export type ApiPart = 'problems' | 'proxies' | 'debug';
+
+/**
+ * Whether a caller may `get` a part of the API: `meshconfigs/<part>` in the control plane's namespace. Not a
+ * non-resource URL, which would be the obvious choice: Kubernetes grants every account `/api/*` (system:discovery).
+ */
+export async function mayGet(client: Client, caller: Caller, part: ApiPart, namespace: string): Promise<boolean> {
   const answer = await client.request<unknown>('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SubjectAccessReview',
@@ -63,7 +69,14 @@ export async function mayGet(client: Client, caller: Caller, path: string): Prom
       uid: caller.uid,
       groups: caller.groups,
       extra: caller.extra,
-      nonResourceAttributes: { path, verb: 'get' },
+      resourceAttributes: {
+        verb: 'get',
+        group: 'config.openservicemesh.io',
+        resource: 'meshconfigs',
+        subresource: part,
+        name: 'osm-mesh-config',
+        namespace,
+      },
     },
   });
   return record(record(answer)['status'])['allowed'] === true;
@@ -76,9 +89,4 @@ async function tokenReview(client: Client, token: string, audiences: readonly st
     spec: audiences === undefined ? { token } : { token, audiences },
   });
   return record(record(answer)['status']);
-}
-
-/** HTTP status of an error of the client; 0 when it is none. */
-export function statusOf(error: unknown): number {
-  return number(record(error)['status']);
 }

@@ -1,0 +1,181 @@
+/** A cluster's objects and a sidecar's side of the delta protocol, for tests of the controller on a real API server. */
+import { ChannelCredentials, Client as GrpcClient, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { Client } from '#kubernetes/client.ts';
+import * as kinds from '#kubernetes/kinds.ts';
+import type { KubeObject } from '#kubernetes/types.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, type TypeUrl } from '#xds/cache/types.ts';
+import { ClusterSchema } from '#xds/proto/gen/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  type DeltaDiscoveryResponse,
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '#xds/proto/gen/envoy/service/discovery/v3/discovery_pb.js';
+
+/** Applies objects of known kinds in order. */
+export async function applyAll(admin: Client, objects: readonly KubeObject[]): Promise<void> {
+  const byKind = new Map(Object.values(kinds).flatMap((kind) => (typeof kind === 'object' ? [[kind.kind, kind]] : [])));
+  for (const object of objects) {
+    const kind = byKind.get(object.kind);
+    if (kind === undefined) throw new Error(`unknown kind ${object.kind}`);
+    await admin.apply(kind, object, { fieldManager: 'test', force: true });
+  }
+}
+
+/** A pod with our sidecar, as the injector makes it, with an address as the kubelet would report it. */
+export async function runPod(
+  admin: Client,
+  namespace: string,
+  name: string,
+  options: { account: string; ip: string },
+): Promise<string> {
+  const image = 'none';
+  await applyAll(admin, [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: options.account, namespace } },
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace, labels: { app: options.account } },
+      spec: {
+        serviceAccountName: options.account,
+        initContainers: [
+          { name: 'osm-init', image },
+          { name: 'envoy', image, restartPolicy: 'Always' },
+        ],
+        containers: [{ name: 'app', image, ports: [{ containerPort: 8080 }] }],
+      },
+    },
+  ]);
+  const stored = await admin.request<KubeObject>(
+    'PATCH',
+    `/api/v1/namespaces/${namespace}/pods/${name}/status`,
+    {
+      status: { phase: 'Running', podIP: options.ip, podIPs: [{ ip: options.ip }] },
+    },
+    { 'content-type': 'application/strategic-merge-patch+json' },
+  );
+  return stored.metadata.uid ?? '';
+}
+
+/** A token of the TokenRequest API, bound to a pod. */
+export async function podToken(
+  admin: Client,
+  namespace: string,
+  pod: { name: string; uid: string; account: string },
+  audience = 'osm',
+) {
+  const answer = await admin.request<{ status: { token: string } }>(
+    'POST',
+    `/api/v1/namespaces/${namespace}/serviceaccounts/${pod.account}/token`,
+    {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: {
+        audiences: [audience],
+        expirationSeconds: 3600,
+        boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: pod.name, uid: pod.uid },
+      },
+    },
+  );
+  return answer.status.token;
+}
+
+/** A service whose one endpoint is a pod. */
+export function service(namespace: string, name: string, pod: { name: string; ip: string }): KubeObject[] {
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace },
+      spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+    },
+    {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: `${name}-1`, namespace, labels: { 'kubernetes.io/service-name': name } },
+      addressType: 'IPv4',
+      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+      endpoints: [
+        {
+          addresses: [pod.ip],
+          conditions: { ready: true },
+          targetRef: { kind: 'Pod', name: pod.name, namespace },
+        },
+      ],
+    } as KubeObject,
+  ];
+}
+
+/** A sidecar that asks as Envoy does (EDS by its clusters' names, SDS for its two secrets) and accepts everything. */
+export class SimulatedSidecar {
+  readonly held = new Map<TypeUrl, Map<string, { version: string; bytes: Uint8Array }>>();
+  readonly received: string[] = [];
+  ended: string | undefined;
+  readonly #client: GrpcClient;
+  readonly #call: ClientDuplexStream<Buffer, Buffer>;
+
+  constructor(options: { port: number; rootsPem: string; token: string; node: string }) {
+    this.#client = new GrpcClient(
+      `127.0.0.1:${options.port}`,
+      ChannelCredentials.createSsl(Buffer.from(options.rootsPem)),
+      {
+        'grpc.ssl_target_name_override': 'osm-controller.osm-system.svc',
+        'grpc.use_local_subchannel_pool': 1,
+      },
+    );
+    const metadata = new Metadata();
+    metadata.set('authorization', options.token);
+    const same = (bytes: Buffer): Buffer => bytes;
+    const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+    this.#call = this.#client.makeBidiStreamRequest(path, same, same, metadata);
+    this.#call.on('data', (bytes: Buffer) => this.#take(fromBinary(DeltaDiscoveryResponseSchema, bytes)));
+    this.#call.on('error', (error: Error) => {
+      this.ended ??= error.message;
+    });
+    this.#call.on('end', () => {
+      this.ended ??= 'ended';
+    });
+    this.#send(CLUSTER, { node: { id: options.node } });
+    this.#send(LISTENER, {});
+    this.#send(SECRET, { resourceNamesSubscribe: ['workload', 'roots'] });
+  }
+
+  names(type: TypeUrl): string[] {
+    return [...(this.held.get(type)?.keys() ?? [])].toSorted();
+  }
+
+  close(): void {
+    this.#call.cancel();
+    this.#client.close();
+  }
+
+  #send(typeUrl: TypeUrl, fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void {
+    const message = create(DeltaDiscoveryRequestSchema, { ...fields, typeUrl });
+    this.#call.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, message)));
+  }
+
+  #take(response: DeltaDiscoveryResponse): void {
+    const type = response.typeUrl as TypeUrl;
+    const held = this.held.get(type) ?? new Map<string, { version: string; bytes: Uint8Array }>();
+    this.held.set(type, held);
+    const before = new Set(held.keys());
+    for (const { name, version, resource } of response.resources) {
+      held.set(name, { version, bytes: resource?.value ?? new Uint8Array() });
+    }
+    for (const name of response.removedResources) held.delete(name);
+    this.received.push(
+      `${type.slice(type.lastIndexOf('.') + 1)} ${response.resources.map(({ name }) => name).join(',')}`,
+    );
+    this.#send(type, { responseNonce: response.nonce });
+    const added = [...held.keys()].filter((name) => !before.has(name));
+    if (type === CLUSTER) {
+      const eds = added.filter((name) => {
+        const cluster = fromBinary(ClusterSchema, held.get(name)?.bytes ?? new Uint8Array());
+        return cluster.edsClusterConfig !== undefined;
+      });
+      if (eds.length > 0) this.#send(ENDPOINTS, { resourceNamesSubscribe: eds });
+    }
+    if (type === LISTENER && added.includes('outbound'))
+      this.#send(ROUTES, { resourceNamesSubscribe: ['outbound.80'] });
+  }
+}

@@ -1,0 +1,354 @@
+/** The controller on a real API server, with its own rights, against simulated sidecars with real tokens. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { request } from 'node:https';
+import { fromBinary } from '@bufbuild/protobuf';
+import pino from 'pino';
+import { createAuthority } from '#certificates/ca.ts';
+import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
+import { type Controller, startController } from '#controller/controller.ts';
+import { type Client, createClient } from '#kubernetes/client.ts';
+import * as kinds from '#kubernetes/kinds.ts';
+import type { KubeObject } from '#kubernetes/types.ts';
+import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
+import { eventually } from '#test/support/eventually.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, SECRET } from '#xds/cache/types.ts';
+import { ClusterLoadAssignmentSchema } from '#xds/proto/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { applyAll, podToken, runPod, service, SimulatedSidecar } from './controller-support.ts';
+import { clientAs, install, namespace } from './operator-support.ts';
+import { type SidecarFiles, sidecarFiles } from './xds-support.ts';
+
+const FAST = { deadlineMs: 15_000, everyMs: 20 };
+const rbac = 'rbac.authorization.k8s.io';
+
+describe('controller on a real API server', function () {
+  this.timeout(180_000);
+  let server: ApiServer;
+  let admin: Client;
+  let own: Client;
+  let files: SidecarFiles;
+  let controller: Controller;
+  const lines: Record<string, unknown>[] = [];
+  const sidecars: SimulatedSidecar[] = [];
+  const uids = new Map<string, string>();
+
+  before(async () => {
+    [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
+    admin = createClient(server.clientOptions);
+    await install(admin);
+    const subject = { kind: 'ServiceAccount', name: 'osm-controller', namespace };
+    await applyAll(admin, [
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'osm-controller', namespace } },
+      {
+        apiVersion: `${rbac}/v1`,
+        kind: 'ClusterRoleBinding',
+        metadata: { name: 'osm-controller' },
+        roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'osm-controller' },
+        subjects: [subject],
+      } as KubeObject,
+      {
+        apiVersion: `${rbac}/v1`,
+        kind: 'RoleBinding',
+        metadata: { name: 'osm-controller', namespace },
+        roleRef: { apiGroup: rbac, kind: 'Role', name: 'osm-controller' },
+        subjects: [subject],
+      } as KubeObject,
+      {
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name: 'shop', labels: { 'openservicemesh.io/monitored-by': 'osm' } },
+      },
+    ]);
+    // The guard would refuse pods here: there is no injector, and this test makes injected pods by hand.
+    await admin.delete(kinds.ValidatingAdmissionPolicyBindings, 'osm-sidecar-guard');
+    own = await clientAs(server, admin, 'osm-controller');
+    const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    controller = await startController({
+      client: own,
+      environment: {
+        namespace,
+        podName: 'osm-controller-1',
+        meshName: 'osm',
+        logLevel: 'debug',
+        tlsDirectory: files.tlsDirectory,
+        clusterDomain: 'cluster.local',
+      },
+      log,
+      version: 'test',
+      host: '127.0.0.1',
+      xdsPort: 0,
+      apiPort: 0,
+      healthPort: 0,
+      drainMs: 100,
+    });
+  });
+
+  afterEach(() => {
+    for (const sidecar of sidecars.splice(0)) sidecar.close();
+  });
+
+  after(async () => {
+    await controller?.stop();
+    own?.close();
+    admin?.close();
+    await server?.stop();
+    await files?.remove();
+  });
+
+  const health = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${controller.healthPort}${path}`);
+
+  async function pod(name: string, ip: string): Promise<void> {
+    uids.set(name, await runPod(admin, 'shop', `${name}-1`, { account: name, ip }));
+  }
+
+  async function sidecar(name: string, audience?: string): Promise<SimulatedSidecar> {
+    const uid = uids.get(name) ?? '';
+    const token = await podToken(admin, 'shop', { name: `${name}-1`, uid, account: name }, audience);
+    const node = `shop/${name}-1/${uid}`;
+    const made = new SimulatedSidecar({ port: controller.xdsPort, rootsPem: files.authority.rootsPem, token, node });
+    sidecars.push(made);
+    return made;
+  }
+
+  function synced(one: SimulatedSidecar): Promise<unknown> {
+    return eventually(
+      'a sidecar with everything',
+      async () => one.names(SECRET).length === 2 && one.names(LISTENER).length > 0,
+      {
+        ...FAST,
+        state: async () =>
+          `${JSON.stringify([one.received, one.ended])}\n${lines
+            .slice(-15)
+            .map((line) => JSON.stringify(line))
+            .join('\n')}`,
+      },
+    );
+  }
+
+  it('is not ready without MeshConfig, nor without CA, and then is', async () => {
+    assert.equal((await health('/health/ready')).status, 503);
+    assert.equal((await health('/health/alive')).status, 200);
+    await applyAll(admin, [
+      {
+        apiVersion: 'config.openservicemesh.io/v1alpha2',
+        kind: 'MeshConfig',
+        metadata: { name: 'osm-mesh-config', namespace },
+        spec: {},
+      },
+    ]);
+    await eventually(
+      'only the CA is missing',
+      async () => (await (await health('/health/ready')).text()).includes('osm-ca-bundle'),
+      FAST,
+    );
+    await loadOrCreateAuthority(admin, { namespace, name: 'osm-ca-bundle' }, { now: Date.now() });
+    await eventually('readiness', async () => (await health('/health/ready')).status === 200, {
+      ...FAST,
+      state: async () => (await health('/health/ready')).text(),
+    });
+  });
+
+  it('gives a sidecar with a TokenRequest token its certificate, clusters, endpoints and listeners', async () => {
+    await pod('web', '10.0.0.1');
+    await pod('client', '10.0.0.2');
+    await applyAll(admin, service('shop', 'web', { name: 'web-1', ip: '10.0.0.1' }));
+    const one = await sidecar('client');
+    await synced(one);
+    await eventually(
+      'the endpoints of web',
+      async () => one.names(ENDPOINTS).some((name) => name.startsWith('shop/web|80')),
+      FAST,
+    );
+    const secret = fromBinary(SecretSchema, one.held.get(SECRET)?.get('workload')?.bytes ?? new Uint8Array());
+    assert.equal(secret.type.case, 'tlsCertificate');
+    const chain = secret.type.case === 'tlsCertificate' ? secret.type.value.certificateChain?.specifier : undefined;
+    const certificate = new X509Certificate(String(chain?.value));
+    assert.match(certificate.subjectAltName ?? '', /URI:spiffe:\/\/cluster\.local\/ns\/shop\/sa\/client/);
+    assert.ok(one.names(LISTENER).includes('outbound'), one.names(LISTENER).join(', '));
+  });
+
+  it('sends an endpoint change as that assignment alone', async () => {
+    const one = await sidecar('client');
+    await synced(one);
+    await eventually('the endpoints of web', async () => one.names(ENDPOINTS).length > 0, FAST);
+    one.received.length = 0;
+    await pod('web2', '10.0.0.3');
+    const slice = service('shop', 'web', { name: 'web-1', ip: '10.0.0.1' })[1] as KubeObject & { endpoints: unknown[] };
+    slice.endpoints = [...slice.endpoints].map((endpoint) => ({
+      ...(endpoint as object),
+      conditions: { ready: false },
+    }));
+    await applyAll(admin, [slice]);
+    const name = one.names(ENDPOINTS).find((each) => each.startsWith('shop/web|80')) ?? '';
+    await eventually(
+      'the empty assignment',
+      async () => {
+        const bytes = one.held.get(ENDPOINTS)?.get(name)?.bytes ?? new Uint8Array();
+        return (
+          fromBinary(ClusterLoadAssignmentSchema, bytes).endpoints.flatMap((each) => each.lbEndpoints).length === 0
+        );
+      },
+      FAST,
+    );
+    assert.deepEqual(one.received, [`ClusterLoadAssignment ${name}`]);
+  });
+
+  it("gives a new service's inbound chain to its server before its clients learn of it", async () => {
+    const [caller, server_] = [await sidecar('client'), await sidecar('web')];
+    await Promise.all([synced(caller), synced(server_)]);
+    const order: string[] = [];
+    const watch = (who: string, one: SimulatedSidecar): void => {
+      const push = one.received.push.bind(one.received);
+      one.received.push = (...items) => {
+        for (const item of items) order.push(`${who} ${item}`);
+        return push(...items);
+      };
+    };
+    watch('client', caller);
+    watch('server', server_);
+    const extra = service('shop', 'extra', { name: 'web-1', ip: '10.0.0.1' });
+    (extra[0] as { spec: { selector: object } }).spec.selector = { app: 'web' };
+    await applyAll(admin, extra);
+    await eventually(
+      'the client knows the service',
+      async () => caller.names(CLUSTER).some((name) => name.startsWith('shop/extra|80')),
+      FAST,
+    );
+    const inbound = order.findIndex((entry) => entry.startsWith('server Listener') && entry.includes('inbound'));
+    const cluster = order.findIndex((entry) => entry.startsWith('client Cluster') && entry.includes('shop/extra|80'));
+    assert.ok(inbound >= 0 && inbound < cluster, order.join('\n'));
+  });
+
+  it('refuses a token for another audience, with one log line that holds no token', async () => {
+    lines.length = 0;
+    const one = await sidecar('client', 'another');
+    await eventually('the end of the stream', async () => one.ended !== undefined, FAST);
+    assert.deepEqual(one.received, []);
+    const refusals = lines.filter(({ key }) => typeof key === 'string' && key.startsWith('token-'));
+    assert.deepEqual(
+      refusals.map(({ key }) => key),
+      ['token-audience'],
+    );
+    assert.doesNotMatch(JSON.stringify(lines), /eyJ/);
+  });
+
+  it('shows problems and sidecars to callers who may see them', async () => {
+    await applyAll(admin, [
+      {
+        apiVersion: 'split.smi-spec.io/v1alpha2',
+        kind: 'TrafficSplit',
+        metadata: { name: 'broken', namespace: 'shop' },
+        spec: { service: 'web', backends: [{ service: 'nowhere', weight: 1 }] },
+      },
+    ]);
+    const one = await sidecar('client');
+    await synced(one);
+    const token = await viewerToken(admin);
+    const problems = await eventually(
+      'the problem',
+      async () => {
+        const answer = await api(controller.apiPort, '/api/problems', token);
+        return answer.status === 200 && answer.body.includes('nowhere') ? answer : undefined;
+      },
+      FAST,
+    );
+    assert.match(problems.body, /"name":"broken"/);
+    const proxies = JSON.parse((await api(controller.apiPort, '/api/proxies', token)).body) as {
+      proxies: { pod: string }[];
+    };
+    assert.ok(proxies.proxies.some(({ pod: name }) => name === 'client-1'));
+    const config = await api(controller.apiPort, '/debug/config/shop/client-1', token);
+    assert.equal(config.status, 200);
+    assert.match(config.body, /"outbound"/);
+    assert.doesNotMatch(config.body, /PRIVATE KEY/);
+    assert.equal((await api(controller.apiPort, '/api/problems', undefined)).status, 401);
+    const stranger = await podToken(
+      admin,
+      'shop',
+      { name: 'client-1', uid: uids.get('client') ?? '', account: 'client' },
+      server.serviceAccountIssuer,
+    );
+    assert.equal((await api(controller.apiPort, '/api/problems', stranger)).status, 403);
+  });
+
+  it('closes the stream of a pod that is gone', async () => {
+    const one = await sidecar('web');
+    await synced(one);
+    await admin.delete(kinds.Pods, 'web-1', 'shop');
+    await admin.request('DELETE', '/api/v1/namespaces/shop/pods/web-1?gracePeriodSeconds=0').catch(() => undefined);
+    await eventually('the end of the stream', async () => one.ended !== undefined, FAST);
+    assert.match(one.ended ?? '', /the pod is gone/);
+  });
+
+  it('issues everything anew by another CA, without touching a cluster', async () => {
+    const one = await sidecar('client');
+    await synced(one);
+    const clusters = one.received.filter((line) => line.startsWith('Cluster ')).length;
+    const before = one.held.get(SECRET)?.get('workload')?.version;
+    const next = await createAuthority({ now: Date.now() });
+    await admin.delete(kinds.Secrets, 'osm-ca-bundle', namespace);
+    await admin.create(kinds.Secrets, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'osm-ca-bundle', namespace },
+      data: {
+        'ca.crt': Buffer.from(next.certificatePem).toString('base64'),
+        'private.key': Buffer.from(next.privateKey.reveal()).toString('base64'),
+      },
+    });
+    await eventually('another certificate', async () => one.held.get(SECRET)?.get('workload')?.version !== before, {
+      ...FAST,
+      deadlineMs: 30_000,
+    });
+    assert.equal(one.received.filter((line) => line.startsWith('Cluster ')).length, clusters);
+  });
+});
+
+/** A token of an account that may read the controller's API. */
+async function viewerToken(admin: Client): Promise<string> {
+  await applyAll(admin, [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'viewer', namespace } },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'Role',
+      metadata: { name: 'osm-viewer', namespace },
+      rules: [
+        {
+          apiGroups: ['config.openservicemesh.io'],
+          resources: ['meshconfigs/problems', 'meshconfigs/proxies', 'meshconfigs/debug'],
+          verbs: ['get'],
+        },
+      ],
+    } as KubeObject,
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name: 'osm-viewer', namespace },
+      roleRef: { apiGroup: rbac, kind: 'Role', name: 'osm-viewer' },
+      subjects: [{ kind: 'ServiceAccount', name: 'viewer', namespace }],
+    } as KubeObject,
+  ]);
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/viewer/token`;
+  const answer = await admin.request<{ status: { token: string } }>('POST', path, {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: { expirationSeconds: 3600 },
+  });
+  return answer.status.token;
+}
+
+function api(port: number, path: string, token: string | undefined): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const call = request({ host: '127.0.0.1', port, path, headers, rejectUnauthorized: false }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+    });
+    call.once('error', reject);
+    call.end();
+  });
+}
