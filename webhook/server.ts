@@ -1,5 +1,5 @@
 /** The webhooks: HTTPS in, AdmissionReview out. */
-import fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type AdmissionRequest, decodeReview, encodeReview } from './admission-review.ts';
 import type { WebhookMetrics } from './metrics.ts';
 import { failure, type MutationSources, type Reviewed, reviewPod } from './mutate.ts';
@@ -23,7 +23,8 @@ export function createWebhookServer(options: WebhookOptions) {
   const server = fastify({
     https: { cert: options.tls.cert, key: options.tls.key, minVersion: 'TLSv1.2' },
     loggerInstance: options.log,
-    disableRequestLogging: true,
+    // One line a review, with its reason, is ours.
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     forceCloseConnections: 'idle',
   });
