@@ -69,6 +69,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         onTransition: ({ name, kind, detail }) => log.debug({ transition: name, kind, detail }, 'watch'),
       }),
     onChange: (kind) => {
+      log.level = pinoLevel(stores.settings()?.logLevel ?? '') || environment.logLevel;
       metrics.changes.inc({ kind });
       changedAt ??= performance.now();
       revisions.trigger(kind);
@@ -232,4 +233,10 @@ function proxyInfo(stream: ProxyStream): ProxyInfo {
     synced: stream.settled(),
     types: stream.status(),
   };
+}
+
+/** OSM's names for levels where they are not pino's; empty leaves the environment's. */
+function pinoLevel(level: string): string {
+  if (level === 'disabled') return 'silent';
+  return level === 'panic' ? 'fatal' : level;
 }
