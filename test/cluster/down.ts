@@ -40,7 +40,25 @@ export async function releaseRuntime(layout: Layout): Promise<void> {
   if (networkExists(layout)) await must('ip', ['netns', 'delete', layout.netnsName]);
   else await rm(layout.netns, { force: true });
   await removeAllCgroups(layout);
+  for (const socket of shimSockets(layout)) await rm(socket, { force: true });
   await rm(layout.run, { recursive: true, force: true });
+}
+
+/** Sockets of the cluster's containerd shims, which lie in a folder that all containerds of a machine share. */
+export function shimSockets(layout: Layout): string[] {
+  const tasks = join(layout.run, 'containerd', 'io.containerd.runtime.v2.task', 'k8s.io');
+  if (!existsSync(tasks)) return [];
+  const addresses = readdirSync(tasks).flatMap((id) => {
+    const file = join(tasks, id, 'address');
+    return existsSync(file)
+      ? [
+          readFileSync(file, 'utf8')
+            .trim()
+            .replace(/^unix:\/\//u, ''),
+        ]
+      : [];
+  });
+  return [...new Set(addresses)];
 }
 
 async function killAll(layout: Layout): Promise<void> {

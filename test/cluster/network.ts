@@ -44,7 +44,8 @@ export function networkExists(layout: Layout): boolean {
 /** Whether a process is in the cluster's network namespace. */
 export function inNetwork(pid: number | 'self', layout: Layout): boolean {
   try {
-    return statSync(`/proc/${pid}/ns/net`).ino === statSync(layout.netns).ino;
+    const [theirs, ours] = [statSync(`/proc/${pid}/ns/net`), statSync(layout.netns)];
+    return theirs.ino === ours.ino && theirs.dev === ours.dev;
   } catch {
     return false; // the process or the namespace is gone
   }

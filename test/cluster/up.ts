@@ -75,7 +75,15 @@ export async function bringUp(
   say('CoreDNS is Ready and answers');
   const account = ['get', 'serviceaccount', 'default', '--namespace=default'];
   await waitFor('the default service account is there', 30_000, () => succeeds(probes, account), { guard });
-  await rest;
+  try {
+    await rest;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `cluster ${layout.name} runs, but its images are not in (with --images essential it does without):\n${message}`,
+      { cause: error },
+    );
+  }
   guard();
   say(`cluster ${layout.name} is up`);
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { clusterProcesses, hierarchies } from '#test/cluster/cgroups.ts';
 import { Cluster } from '#test/cluster/cluster.ts';
 import { COMPONENTS, type Component } from '#test/cluster/components.ts';
-import { clusterMounts } from '#test/cluster/down.ts';
+import { clusterMounts, shimSockets } from '#test/cluster/down.ts';
 import { imageRecipes } from '#test/cluster/images.ts';
 import { ADDRESSES, layoutOf } from '#test/cluster/layout.ts';
 import { networkProcesses } from '#test/cluster/network.ts';
@@ -249,9 +249,14 @@ describe('the test cluster', function () {
   it('leaves nothing behind: no process, mount, network, cgroup, file, link or rule', async () => {
     const guest = a.spawnInside('sleep', ['600'], { stdio: 'ignore' });
     const ended = new Promise((resolve) => guest.on('exit', resolve));
+    const sockets = shimSockets(layoutOf(a.name));
+    assert.ok(
+      sockets.length >= 3 && sockets.every((path) => existsSync(path)),
+      `each pod has its shim's socket: ${sockets.join(' ')}`,
+    );
     await a.down();
     await ended;
-    assert.deepEqual(remains(a), []);
+    assert.deepEqual(remains(a).concat(sockets.filter((path) => existsSync(path))), []);
     const rules = (await run('iptables-save', [])).stdout.replaceAll(/^#.*$|\[\d+:\d+\]/gmu, '');
     assert.equal(rules, rulesBefore);
   });
