@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, link, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { build } from '../../scripts/build.ts';
 import { BASE_IMAGE, type ImageRecipe, imageRecipes } from './images.ts';
 import { inputsHash } from './image-inputs.ts';
@@ -34,20 +34,35 @@ export async function buildImages(
 ): Promise<StoredImage[]> {
   const recipes = imageRecipes().filter((recipe) => recipe.essential || options.essentialOnly !== true);
   const lock = join(cacheDirectory(), 'images', 'lock');
+  if (options.essentialOnly === true) {
+    // They hardly ever change: a cluster that starts need not wait for somebody else's long build.
+    await mkdir(dirname(lock), { recursive: true });
+    const found = await Promise.all(recipes.map((recipe) => ensureImage(recipe, say, { build: false })));
+    const current = found.filter((image) => image !== undefined);
+    if (current.length === recipes.length) return current;
+  }
   return withLock(
     lock,
     () => say('waiting for another process that builds images'),
     async () => {
       if (recipes.some((recipe) => recipe.context.kind === 'repository')) await build(() => undefined);
       const images: StoredImage[] = [];
-      for (const recipe of recipes) images.push(await ensureImage(recipe, say));
+      for (const recipe of recipes) {
+        const image = await ensureImage(recipe, say);
+        if (image !== undefined) images.push(image);
+      }
       await removeUnreferencedBlobs();
       return images;
     },
   );
 }
 
-async function ensureImage(recipe: ImageRecipe, say: (line: string) => void): Promise<StoredImage> {
+/** With `build: false`, undefined instead of building what is not up to date. */
+async function ensureImage(
+  recipe: ImageRecipe,
+  say: (line: string) => void,
+  options: { readonly build: boolean } = { build: true },
+): Promise<StoredImage | undefined> {
   const work = await mkdtemp(join(cacheDirectory(), 'images', 'work-'));
   try {
     const context = await contextOf(recipe, work);
@@ -57,6 +72,7 @@ async function ensureImage(recipe: ImageRecipe, say: (line: string) => void): Pr
     const known = await readRecord(record);
     if (known?.inputs === hash && existsSync(blobPath(known.digest)))
       return { name: recipe.name, digest: known.digest };
+    if (!options.build) return undefined;
 
     if (dockerfile.includes('FROM debian:')) await ensureBase(say);
     say(`building ${recipe.name}`);
