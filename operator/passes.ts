@@ -55,12 +55,15 @@ export function runPasses(operator: Pick<Operator, 'reconcile' | 'onStoreChange'
       clearTimeout(timer);
       await pass();
     }
-    running = undefined;
   }
 
   function request(): void {
     due = true;
-    running ??= drain();
+    if (stopped || running !== undefined) return;
+    running = drain().finally(() => {
+      running = undefined;
+      if (due) request(); // it came after the last look
+    });
   }
 
   const unsubscribe = operator.onStoreChange(request);

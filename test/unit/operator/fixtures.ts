@@ -46,12 +46,7 @@ export function namespace(name: string, changes: Partial<Observed['namespaces'][
 }
 
 export function valid(spec: object = {}): DesiredMesh {
-  const parsed = parseMeshConfig({
-    apiVersion: 'config.openservicemesh.io/v1alpha2',
-    kind: 'MeshConfig',
-    metadata: { name: 'osm-mesh-config', namespace: 'osm-system' },
-    spec,
-  });
+  const parsed = parseMeshConfig(meshConfigOf(spec));
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   return { kind: 'valid', spec: parsed.value.spec };
 }
@@ -97,4 +92,13 @@ export function line(step: Step): string {
       return `${step.kind} ${kind} ${[metadata.namespace, metadata.name].filter(Boolean).join('/')}`;
     }
   }
+}
+
+export function meshConfigOf(spec: object) {
+  return {
+    apiVersion: 'config.openservicemesh.io/v1alpha2',
+    kind: 'MeshConfig',
+    metadata: { name: 'osm-mesh-config', namespace: 'osm-system' },
+    spec,
+  };
 }
