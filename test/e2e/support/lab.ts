@@ -103,7 +103,7 @@ async function curl(namespace: string, app: string, url: string, ...extra: strin
 
 /** Everything that a TCP port says within two seconds to a caller that says nothing. */
 async function netcat(namespace: string, app: string, host: string, port: number): Promise<string> {
-  const script = `timeout 2 nc ${host} ${port} </dev/zero 2>/dev/null | head -c 200; true`.replace('</dev/zero', '< <(sleep 2)');
+  const script = `timeout 2 nc ${host} ${port} 2>/dev/null < <(sleep 3) | head -c 200; true`;
   return kubectl(['exec', '-n', namespace, `deployment/${app}`, '-c', 'app', '--', 'bash', '-c', script]);
 }
 
