@@ -9,7 +9,9 @@ const APPS = ['bookwarehouse.yaml', 'bookstore.yaml', 'bookbuyer.yaml', 'bookthi
 
 export async function deployBookstore({ kubectl, log, manifests }: WalkOptions): Promise<void> {
   for (const name of NAMESPACES) {
-    log(`   kubectl create namespace ${name}; label openservicemesh.io/monitored-by=osm; annotate sidecar-injection=enabled`);
+    log(
+      `   kubectl create namespace ${name}; label openservicemesh.io/monitored-by=osm; annotate sidecar-injection=enabled`,
+    );
     await kubectl(
       ['apply', '-f', '-'],
       JSON.stringify({

@@ -50,7 +50,13 @@ async function lastCounters(kubectl: Kubectl, namespace: string, selector: strin
 
 export interface Judgement {
   readonly ok: boolean;
-  readonly rows: readonly { readonly name: Watched; readonly before: number; readonly after: number; readonly expected: Movement; readonly ok: boolean }[];
+  readonly rows: readonly {
+    readonly name: Watched;
+    readonly before: number;
+    readonly after: number;
+    readonly expected: Movement;
+    readonly ok: boolean;
+  }[];
 }
 
 /** Compares two readings of one window with what the step expects. */

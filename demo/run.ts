@@ -72,7 +72,9 @@ async function main(options: Options): Promise<number> {
   log('\n== The bookstore');
   await deployBookstore(walkOptions);
   const failed = await walk(walkOptions);
-  log(`\n== ${failed === 0 ? 'All nine steps behaved as expected' : `${failed} step(s) did not behave`} (${Math.round((Date.now() - started) / 1000)} s)`);
+  log(
+    `\n== ${failed === 0 ? 'All nine steps behaved as expected' : `${failed} step(s) did not behave`} (${Math.round((Date.now() - started) / 1000)} s)`,
+  );
   if (options.context === undefined) printHowToGoOn(options.name);
   return failed === 0 ? 0 : 1;
 }
@@ -85,7 +87,14 @@ async function installMesh(kubectl: Kubectl): Promise<void> {
   log('   kubectl apply -f crds/examples/meshconfig.yaml');
   await kubectl(['apply', '-f', new URL('crds/examples/meshconfig.yaml', root).pathname]);
   // A walk begins in permissive mode, also when an earlier one has left its policies behind.
-  await kubectl(['patch', ...MESH, '--type', 'merge', '-p', '{"spec":{"traffic":{"enablePermissiveTrafficPolicyMode":true}}}']);
+  await kubectl([
+    'patch',
+    ...MESH,
+    '--type',
+    'merge',
+    '-p',
+    '{"spec":{"traffic":{"enablePermissiveTrafficPolicyMode":true}}}',
+  ]);
   await kubectl(['delete', 'trafficsplit', '--all', '-n', 'bookstore', '--ignore-not-found']);
   await kubectl(['delete', 'deployment', 'bookstore-v2', '-n', 'bookstore', '--ignore-not-found']);
   log(`   kubectl wait ${MESH.join(' ')} --for=condition=Ready`);
@@ -110,7 +119,9 @@ if (options !== undefined) {
     process.exitCode = await main(options);
   } catch (error) {
     console.error(`\nthe demo stopped: ${error instanceof Error ? error.message : String(error)}`);
-    console.error(`look: npm run cluster -- --name ${options.name} status; then run the demo again, it goes on where it was`);
+    console.error(
+      `look: npm run cluster -- --name ${options.name} status; then run the demo again, it goes on where it was`,
+    );
     process.exitCode = 1;
   }
 }

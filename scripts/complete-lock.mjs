@@ -13,7 +13,11 @@ let added = 0;
 for (const [place, entry] of Object.entries({ ...lock.packages })) {
   if (place === '') continue;
   for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
-    if (lock.packages[`node_modules/${name}`] !== undefined || lock.packages[`${place}/node_modules/${name}`] !== undefined) continue;
+    if (
+      lock.packages[`node_modules/${name}`] !== undefined ||
+      lock.packages[`${place}/node_modules/${name}`] !== undefined
+    )
+      continue;
     const system = systems.find((one) => name.includes(one));
     if (system === undefined) continue;
     const rest = name.slice(name.indexOf(system) + system.length + 1);

@@ -4,7 +4,16 @@
  */
 import { globSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { add, closingLine, commandStage, type Counts, mochaStage, NOTHING, runStages, type Stage } from './support/stages.ts';
+import {
+  add,
+  closingLine,
+  commandStage,
+  type Counts,
+  mochaStage,
+  NOTHING,
+  runStages,
+  type Stage,
+} from './support/stages.ts';
 
 const LEVELS = ['all', 'fast', 'integration', 'e2e', 'long'] as const;
 type Level = (typeof LEVELS)[number];
@@ -44,12 +53,21 @@ function mochaIfAny(name: string, files: readonly string[], pattern: string | un
 }
 
 /** Brings a cluster up, runs the e2e files inside its network namespace, and takes it down again. */
-async function runE2e(options: { context: string | undefined; keep: boolean; pattern: string | undefined }): Promise<Counts> {
+async function runE2e(options: {
+  context: string | undefined;
+  keep: boolean;
+  pattern: string | undefined;
+}): Promise<Counts> {
   const name = process.env['OSM_TEST_CLUSTER'] ?? 'osm-test';
   const { clusterFor } = await import('./cluster/target.ts');
   const target = clusterFor({ name, context: options.context });
-  const files = E2E_ORDER.map((file) => `test/e2e/${file}.test.ts`).filter((file) => options.pattern === undefined || file.includes(options.pattern));
-  const env = { OSM_TEST_CLUSTER: name, ...(options.context === undefined ? {} : { OSM_TEST_CONTEXT: options.context }) };
+  const files = E2E_ORDER.map((file) => `test/e2e/${file}.test.ts`).filter(
+    (file) => options.pattern === undefined || file.includes(options.pattern),
+  );
+  const env = {
+    OSM_TEST_CLUSTER: name,
+    ...(options.context === undefined ? {} : { OSM_TEST_CONTEXT: options.context }),
+  };
   let counts: Counts = NOTHING;
   try {
     log(`\n=== cluster ${name}: up`);
@@ -69,7 +87,11 @@ async function runE2e(options: { context: string | undefined; keep: boolean; pat
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { context: { type: 'string' }, keep: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+    options: {
+      context: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
   });
   if (values.help) {
     console.log(HELP);
@@ -81,11 +103,16 @@ async function main(): Promise<number> {
   let counts: Counts = NOTHING;
   try {
     if (level === 'fast' || level === 'all') counts = add(counts, await runStages(fastStages(pattern), log));
-    if (level === 'integration' || level === 'all' || level === 'long') counts = add(counts, await runStages(integrationStages(pattern), log));
-    if (level === 'e2e' || level === 'all' || level === 'long') counts = add(counts, await runE2e({ context: values.context, keep: values.keep, pattern }));
+    if (level === 'integration' || level === 'all' || level === 'long')
+      counts = add(counts, await runStages(integrationStages(pattern), log));
+    if (level === 'e2e' || level === 'all' || level === 'long')
+      counts = add(counts, await runE2e({ context: values.context, keep: values.keep, pattern }));
   } catch (error) {
     log(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    counts = counts.passed + counts.failed === 0 ? { passed: 0, failed: 1, skipped: 0 } : add(counts, { passed: 0, failed: 1, skipped: 0 });
+    counts =
+      counts.passed + counts.failed === 0
+        ? { passed: 0, failed: 1, skipped: 0 }
+        : add(counts, { passed: 0, failed: 1, skipped: 0 });
   }
   console.log(closingLine(counts));
   return counts.failed === 0 && counts.passed > 0 ? 0 : 1;

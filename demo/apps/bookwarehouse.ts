@@ -18,7 +18,9 @@ async function connect(): Promise<Connection> {
   opened.on('error', () => {
     connection = undefined;
   });
-  await opened.query('CREATE TABLE IF NOT EXISTS deliveries (id BIGINT AUTO_INCREMENT PRIMARY KEY, books INT NOT NULL)');
+  await opened.query(
+    'CREATE TABLE IF NOT EXISTS deliveries (id BIGINT AUTO_INCREMENT PRIMARY KEY, books INT NOT NULL)',
+  );
   return opened;
 }
 

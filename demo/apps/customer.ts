@@ -59,5 +59,6 @@ async function oneRound(store: string, verb: string, counters: Counters): Promis
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? `${error.message}${error.cause === undefined ? '' : `: ${String(error.cause)}`}` : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }

@@ -11,7 +11,9 @@ const POD = (name: string): object => ({
   metadata: { name, namespace: NS },
   spec: {
     terminationGracePeriodSeconds: 1,
-    containers: [{ name: 'app', image: TOOLS_IMAGE, command: ['sh', '-c', 'echo the application runs; sleep infinity'] }],
+    containers: [
+      { name: 'app', image: TOOLS_IMAGE, command: ['sh', '-c', 'echo the application runs; sleep infinity'] },
+    ],
   },
 });
 
@@ -20,15 +22,29 @@ describe('faults', () => {
     await lab.meshIsUp();
     await lab.apply([namespace(NS, true)]);
     await lab.apply([
-      ...workload({ namespace: NS, name: 'server', command: ['node', '/programs/http-server.mjs', '8080'], ports: [{ name: 'http', port: 8080 }], readiness: '/' }),
+      ...workload({
+        namespace: NS,
+        name: 'server',
+        command: ['node', '/programs/http-server.mjs', '8080'],
+        ports: [{ name: 'http', port: 8080 }],
+        readiness: '/',
+      }),
       ...workload({ namespace: NS, name: 'client', command: ['sleep', 'infinity'] }),
     ]);
     await lab.rolledOut(NS, 'server', 'client');
-    await eventually('client reaches server', async () => (await lab.curl(NS, 'client', 'http://server:8080/')).status === 200);
+    await eventually(
+      'client reaches server',
+      async () => (await lab.curl(NS, 'client', 'http://server:8080/')).status === 200,
+    );
   });
 
   it('the controller restarts while a client calls, and no request fails', async () => {
-    const load = await lab.load(NS, 'client', 'http://server:8080/', { method: 'POST', seconds: 60, workers: 4, pauseMs: 10 });
+    const load = await lab.load(NS, 'client', 'http://server:8080/', {
+      method: 'POST',
+      seconds: 60,
+      workers: 4,
+      pauseMs: 10,
+    });
     await lab.kubectl(['rollout', 'restart', '-n', 'osm-system', 'deployment/osm-controller']);
     await lab.rolledOut('osm-system', 'osm-controller');
     const report = await load.finish();
@@ -41,7 +57,13 @@ describe('faults', () => {
     await lab.kubectl(['delete', 'pod', '-n', 'osm-system', '-l', 'app=osm-operator', '--now']);
     await lab.rolledOut('osm-system', 'osm-operator');
     await eventually('the third injector runs', async () => {
-      const deployment = await lab.json<{ status: { readyReplicas?: number } }>(['get', 'deployment', '-n', 'osm-system', 'osm-injector']);
+      const deployment = await lab.json<{ status: { readyReplicas?: number } }>([
+        'get',
+        'deployment',
+        '-n',
+        'osm-system',
+        'osm-injector',
+      ]);
       return deployment.status.readyReplicas === 3;
     });
     await lab.patchMeshConfig({ spec: { controlPlane: { injector: { replicas: 2 } } } });
@@ -76,14 +98,22 @@ describe('faults', () => {
     assert.match(refusal, /osm|webhook/);
     await lab.scale('osm-system', 'osm-injector', 2);
     await lab.resumeOperator();
-    await eventually('the pod is admitted', async () => (await lab.run(['apply', '-f', '-'], { input: JSON.stringify(POD('refused')) })).code === 0);
+    await eventually(
+      'the pod is admitted',
+      async () => (await lab.run(['apply', '-f', '-'], { input: JSON.stringify(POD('refused')) })).code === 0,
+    );
     await lab.kubectl(['wait', '-n', NS, 'pod/refused', '--for=condition=Ready', '--timeout=60s']);
     await lab.kubectl(['delete', 'pod', '-n', NS, 'refused', '--now']);
   });
 
   it('the API server restarts, and every watcher recovers', async function () {
     if (!lab.canStopComponents) return this.skip();
-    const load = await lab.load(NS, 'client', 'http://server:8080/', { method: 'GET', seconds: 30, workers: 2, pauseMs: 20 });
+    const load = await lab.load(NS, 'client', 'http://server:8080/', {
+      method: 'GET',
+      seconds: 30,
+      workers: 2,
+      pauseMs: 20,
+    });
     await lab.restartComponent('apiserver');
     await eventually('the API server answers', async () => (await lab.run(['get', 'nodes'])).code === 0);
     // The injector and the operator see a new namespace, the controller a new service: each through a watch that was cut.
@@ -91,9 +121,20 @@ describe('faults', () => {
     await eventually('the operator gives the new namespace its trust', async () => {
       return (await lab.run(['get', 'configmap', '-n', 'after-restart', 'osm-trust'])).code === 0;
     });
-    await lab.apply(workload({ namespace: NS, name: 'late', command: ['node', '/programs/http-server.mjs', '8080'], ports: [{ name: 'http', port: 8080 }], readiness: '/' }));
+    await lab.apply(
+      workload({
+        namespace: NS,
+        name: 'late',
+        command: ['node', '/programs/http-server.mjs', '8080'],
+        ports: [{ name: 'http', port: 8080 }],
+        readiness: '/',
+      }),
+    );
     await lab.rolledOut(NS, 'late');
-    await eventually('the client reaches the new service', async () => (await lab.curl(NS, 'client', 'http://late:8080/')).status === 200);
+    await eventually(
+      'the client reaches the new service',
+      async () => (await lab.curl(NS, 'client', 'http://late:8080/')).status === 200,
+    );
     const report = await load.finish();
     assert.deepEqual(Object.keys(report.statuses), ['200'], JSON.stringify(report));
   });
@@ -101,7 +142,10 @@ describe('faults', () => {
 
 interface PodStatus {
   readonly status: {
-    readonly initContainerStatuses?: readonly { readonly name: string; readonly state: { readonly running?: object } }[];
+    readonly initContainerStatuses?: readonly {
+      readonly name: string;
+      readonly state: { readonly running?: object };
+    }[];
     readonly containerStatuses?: readonly { readonly name: string; readonly state: { readonly running?: object } }[];
   };
 }

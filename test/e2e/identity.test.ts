@@ -15,7 +15,13 @@ describe('identity and encryption', () => {
     await lab.meshIsUp();
     await lab.apply([namespace(NS, true), namespace('outside', false)]);
     await lab.apply([
-      ...workload({ namespace: NS, name: 'server', command: SERVER, ports: [{ name: 'http', port: 8080 }], readiness: '/' }),
+      ...workload({
+        namespace: NS,
+        name: 'server',
+        command: SERVER,
+        ports: [{ name: 'http', port: 8080 }],
+        readiness: '/',
+      }),
       ...workload({
         namespace: NS,
         name: 'banner',
@@ -74,12 +80,19 @@ describe('identity and encryption', () => {
     before(async () => {
       await lab.apply([
         httpRouteGroup(NS, 'hello', [{ name: 'hello', pathRegex: '/hello', methods: ['GET'] }]),
-        trafficTarget('server', `${NS}/friend`, `${NS}/server`, { kind: 'HTTPRouteGroup', name: 'hello', matches: ['hello'] }),
+        trafficTarget('server', `${NS}/friend`, `${NS}/server`, {
+          kind: 'HTTPRouteGroup',
+          name: 'hello',
+          matches: ['hello'],
+        }),
         tcpRoute(NS, 'banner', [7000]),
         trafficTarget('banner', `${NS}/friend`, `${NS}/banner`, { kind: 'TCPRoute', name: 'banner' }),
       ]);
       await lab.setPermissive(false);
-      await eventually('the stranger is refused', async () => (await lab.curl(NS, 'stranger', 'http://server:8080/hello')).status === 403);
+      await eventually(
+        'the stranger is refused',
+        async () => (await lab.curl(NS, 'stranger', 'http://server:8080/hello')).status === 403,
+      );
     });
 
     it('the allowed account is answered on the allowed route, and on no other', async () => {
@@ -96,10 +109,20 @@ describe('identity and encryption', () => {
     });
 
     it("and again from the server's side, when it goes around its own sidecar with a certificate made by hand", async () => {
-      const answer = await aroundTheSidecar(`${NS}/stranger`, 'server', 8080, 'GET /hello HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n');
+      const answer = await aroundTheSidecar(
+        `${NS}/stranger`,
+        'server',
+        8080,
+        'GET /hello HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n',
+      );
       assert.match(answer, /^HTTP\/1.1 403/);
       assert.match(answer, /x-osm-denied: not-allowed/i);
-      const allowed = await aroundTheSidecar(`${NS}/friend`, 'server', 8080, 'GET /hello HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n');
+      const allowed = await aroundTheSidecar(
+        `${NS}/friend`,
+        'server',
+        8080,
+        'GET /hello HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n',
+      );
       assert.match(allowed, /^HTTP\/1.1 200/, 'the same by hand as the allowed account: the certificate is good');
     });
 

@@ -34,7 +34,11 @@ describe('install', () => {
     const optedOut = structuredClone(NAKED) as typeof NAKED & { metadata: { annotations?: Record<string, string> } };
     optedOut.metadata.name = 'opted-out';
     optedOut.metadata.annotations = { 'openservicemesh.io/sidecar-injection': 'disabled' };
-    await lab.apply([optedOut, namespace('elsewhere', false), { ...NAKED, metadata: { name: 'free', namespace: 'elsewhere' } }]);
+    await lab.apply([
+      optedOut,
+      namespace('elsewhere', false),
+      { ...NAKED, metadata: { name: 'free', namespace: 'elsewhere' } },
+    ]);
   });
 
   it('turns the MeshConfig of crds/examples into a Ready mesh', async () => {
@@ -56,12 +60,21 @@ describe('install', () => {
     const { metadata } = NAKED;
     await lab.apply([NAKED]);
     await lab.kubectl(['wait', '-n', metadata.namespace, 'pod/early', '--for=condition=Ready', '--timeout=90s']);
-    const pod = await lab.json<{ spec: { initContainers: { name: string }[] } }>(['get', 'pod', '-n', 'early', 'early']);
+    const pod = await lab.json<{ spec: { initContainers: { name: string }[] } }>([
+      'get',
+      'pod',
+      '-n',
+      'early',
+      'early',
+    ]);
     assert.deepEqual(
       pod.spec.initContainers.map((container) => container.name),
       ['osm-init', 'envoy'],
     );
-    assert.equal((await lab.kubectl(['exec', '-n', 'early', 'early', '--', 'echo', 'from the application'])).trim(), 'from the application');
+    assert.equal(
+      (await lab.kubectl(['exec', '-n', 'early', 'early', '--', 'echo', 'from the application'])).trim(),
+      'from the application',
+    );
   });
 
   it('says of a wrong MeshConfig which field is wrong, and leaves the running mesh as it was', async () => {

@@ -34,7 +34,21 @@ describe('tokens', () => {
   /** A token of a pod as the kubelet would get it. */
   async function tokenFor(account: string, pod: PodRef, audience = 'osm'): Promise<string> {
     return (
-      await lab.kubectl(['create', 'token', account, '-n', NS, '--audience', audience, '--bound-object-kind', 'Pod', '--bound-object-name', pod.name, '--bound-object-uid', pod.uid])
+      await lab.kubectl([
+        'create',
+        'token',
+        account,
+        '-n',
+        NS,
+        '--audience',
+        audience,
+        '--bound-object-kind',
+        'Pod',
+        '--bound-object-name',
+        pod.name,
+        '--bound-object-uid',
+        pod.uid,
+      ])
     ).trim();
   }
 
@@ -45,27 +59,43 @@ describe('tokens', () => {
     assert.equal(outcome.resources, 0, 'no configuration must arrive');
     assert.notEqual(outcome.error, undefined, 'the stream must end with an error');
     await eventually(`a log line with ${String(reason)}`, async () => {
-      const log = await lab.kubectl(['logs', '-n', 'osm-system', '-l', 'app=osm-controller', '--since-time', since, '--tail=-1']);
+      const log = await lab.kubectl([
+        'logs',
+        '-n',
+        'osm-system',
+        '-l',
+        'app=osm-controller',
+        '--since-time',
+        since,
+        '--tail=-1',
+      ]);
       if (token !== undefined) assert.ok(!log.includes(token), 'the token itself must not be logged');
       return log.split('\n').some((line) => reason.test(line) && line.includes(node));
     });
   }
 
   it('the right token gets configuration', async () => {
-    const outcome = await openDeltaStream({ token: await tokenFor('one', one), node: nodeId(one), ...(await lab.controllerEndpoint()) });
+    const outcome = await openDeltaStream({
+      token: await tokenFor('one', one),
+      node: nodeId(one),
+      ...(await lab.controllerEndpoint()),
+    });
     assert.equal(outcome.error, undefined);
     assert.ok(outcome.resources > 0);
   });
 
   it('no token', () => refused(undefined, nodeId(one), /token-missing/));
 
-  it('another audience', async () => refused(await tokenFor('one', one, 'someone-else'), nodeId(one), /token-audience/));
+  it('another audience', async () =>
+    refused(await tokenFor('one', one, 'someone-else'), nodeId(one), /token-audience/));
 
   it("another pod's node id", async () => refused(await tokenFor('one', one), nodeId(other), /pod-mismatch/));
 
   it('signed by another key', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const forged = await new SignJWT(decodeJwt(await tokenFor('one', one))).setProtectedHeader({ alg: 'ES256', kid: 'forged' }).sign(privateKey);
+    const forged = await new SignJWT(decodeJwt(await tokenFor('one', one)))
+      .setProtectedHeader({ alg: 'ES256', kid: 'forged' })
+      .sign(privateKey);
     await refused(forged, nodeId(one), /token-signature|token-key/);
   });
 
@@ -73,7 +103,10 @@ describe('tokens', () => {
     const key = lab.serviceAccountKey();
     if (key === undefined) return this.skip();
     const genuine = await tokenFor('one', one);
-    const { kid, alg } = JSON.parse(Buffer.from(genuine.split('.')[0]!, 'base64url').toString()) as { kid: string; alg: string };
+    const { kid, alg } = JSON.parse(Buffer.from(genuine.split('.')[0]!, 'base64url').toString()) as {
+      kid: string;
+      alg: string;
+    };
     const now = Math.floor(Date.now() / 1000);
     const expired = await new SignJWT({ ...decodeJwt(genuine), iat: now - 7200, nbf: now - 7200, exp: now - 3600 })
       .setProtectedHeader({ alg, kid })

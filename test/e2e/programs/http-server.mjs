@@ -11,7 +11,9 @@ createServer((request, response) => {
     response.setHeader('x-osm-denied', 'forged-by-the-application');
     response.setHeader('x-osm-not-sent', 'forged');
     response.writeHead(url.pathname === '/teapot' ? 418 : 200, { 'content-type': 'text/plain' });
-    response.end(`${process.env.POD_NAME ?? 'server'} ${request.method} ${url.pathname} secret-of-the-application ${served}\n`);
+    response.end(
+      `${process.env.POD_NAME ?? 'server'} ${request.method} ${url.pathname} secret-of-the-application ${served}\n`,
+    );
   };
   const ms = Number(url.searchParams.get('ms') ?? 0);
   if (ms > 0) setTimeout(answer, ms);

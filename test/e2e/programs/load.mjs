@@ -15,7 +15,12 @@ function call() {
       response.on('end', () => {
         report.statuses[response.statusCode] = (report.statuses[response.statusCode] ?? 0) + 1;
         if (response.statusCode >= 400 && report.failures.length < 5) {
-          report.failures.push({ at: new Date().toISOString(), status: response.statusCode, body: body.slice(0, 160), headers: response.headers });
+          report.failures.push({
+            at: new Date().toISOString(),
+            status: response.statusCode,
+            body: body.slice(0, 160),
+            headers: response.headers,
+          });
         }
         resolve();
       });

@@ -9,7 +9,13 @@ const HOUR_MS = 3_600_000;
 /** PEM for `tls.connect`: a certificate of `account` (`namespace/name`), valid for an hour. */
 export async function makeClientCertificate(account: string): Promise<{ cert: string; key: string }> {
   const [namespace, name] = account.split('/') as [string, string];
-  const secret = await lab.json<{ data: Record<string, string> }>(['get', 'secret', '-n', 'osm-system', 'osm-ca-bundle']);
+  const secret = await lab.json<{ data: Record<string, string> }>([
+    'get',
+    'secret',
+    '-n',
+    'osm-system',
+    'osm-ca-bundle',
+  ]);
   const text = (key: string): string => Buffer.from(secret.data[key] ?? '', 'base64').toString();
   const now = Date.now();
   const authority = await parseAuthority(text('ca.crt'), new SecretBytes(text('private.key')), now);

@@ -1,7 +1,10 @@
 /** A delta ADS client in a few lines: asks for all clusters once, with a token and a node id, and says what came of it. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '#xds/proto/gen/envoy/service/discovery/v3/discovery_pb.js';
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '#xds/proto/gen/envoy/service/discovery/v3/discovery_pb.js';
 
 const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 const CLUSTER = 'type.googleapis.com/envoy.config.cluster.v3.Cluster';

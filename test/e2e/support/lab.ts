@@ -11,7 +11,10 @@ import { eventually } from '#test/support/eventually.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const MESH = ['meshconfig', 'osm-mesh-config', '-n', 'osm-system'];
-const target = clusterFor({ name: process.env['OSM_TEST_CLUSTER'] ?? 'osm-test', context: process.env['OSM_TEST_CONTEXT'] });
+const target = clusterFor({
+  name: process.env['OSM_TEST_CLUSTER'] ?? 'osm-test',
+  context: process.env['OSM_TEST_CONTEXT'],
+});
 
 export interface Result {
   readonly code: number;
@@ -92,13 +95,36 @@ async function pod(namespace: string, app: string): Promise<{ name: string; uid:
 
 /** Calls a URL from inside an application's container. Rejects when curl does, with its exit code. */
 async function curl(namespace: string, app: string, url: string, ...extra: string[]): Promise<HttpAnswer> {
-  const inPod = ['exec', '-n', namespace, `deployment/${app}`, '-c', 'app', '--', 'curl', '-sS', '-i', '-g', '--max-time', '8'];
+  const inPod = [
+    'exec',
+    '-n',
+    namespace,
+    `deployment/${app}`,
+    '-c',
+    'app',
+    '--',
+    'curl',
+    '-sS',
+    '-i',
+    '-g',
+    '--max-time',
+    '8',
+  ];
   const { code, stdout, stderr } = await run([...inPod, ...extra, url]);
-  if (code !== 0) throw new Error(`curl ${url} from ${namespace}/${app}: exit code ${/exit code (\d+)/.exec(stderr)?.[1] ?? code}: ${stderr}`);
+  if (code !== 0)
+    throw new Error(
+      `curl ${url} from ${namespace}/${app}: exit code ${/exit code (\d+)/.exec(stderr)?.[1] ?? code}: ${stderr}`,
+    );
   const split = stdout.indexOf('\r\n\r\n');
   const [statusLine = '', ...lines] = stdout.slice(0, split).split('\r\n');
-  const headers = lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()] as const);
-  return { status: Number(statusLine.split(' ')[1]), headers: Object.fromEntries(headers), body: stdout.slice(split + 4) };
+  const headers = lines.map(
+    (line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()] as const,
+  );
+  return {
+    status: Number(statusLine.split(' ')[1]),
+    headers: Object.fromEntries(headers),
+    body: stdout.slice(split + 4),
+  };
 }
 
 /** Everything that a TCP port says within two seconds to a caller that says nothing. */
@@ -108,9 +134,9 @@ async function netcat(namespace: string, app: string, host: string, port: number
 }
 
 export interface Background {
-  output(): string;
-  exited: Promise<void>;
-  stop(): void;
+  readonly output: () => string;
+  readonly exited: Promise<void>;
+  readonly stop: () => void;
 }
 
 /** Runs a command in an application's container until it ends or is stopped. */
@@ -129,13 +155,21 @@ function follow(child: ChildProcess): Background {
 }
 
 /** Starts a bounded load from inside a pod. `finish` waits for its end and returns what it saw. */
-async function load(namespace: string, app: string, url: string, options: LoadOptions): Promise<{ finish(): Promise<LoadReport> }> {
+async function load(
+  namespace: string,
+  app: string,
+  url: string,
+  options: LoadOptions,
+): Promise<{ finish(): Promise<LoadReport> }> {
   const numbers = [options.seconds, options.workers, options.pauseMs].map(String);
   const running = await background(namespace, app, ['node', '/programs/load.mjs', url, options.method, ...numbers]);
   return {
     finish: async () => {
       await running.exited;
-      const line = running.output().split('\n').find((text) => text.startsWith('{"load"'));
+      const line = running
+        .output()
+        .split('\n')
+        .find((text) => text.startsWith('{"load"'));
       if (line === undefined) throw new Error(`the load ended without a report:\n${running.output()}`);
       return (JSON.parse(line) as { load: LoadReport }).load;
     },
@@ -146,7 +180,9 @@ async function load(namespace: string, app: string, url: string, options: LoadOp
 async function capture(filter: string): Promise<{ stop(): Promise<Buffer> }> {
   const directory = mkdtempSync(join(tmpdir(), 'osm-capture-'));
   const file = join(directory, 'capture.pcap');
-  const child = spawn('tcpdump', ['-i', 'any', '-U', '-s', '0', '-w', file, filter], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn('tcpdump', ['-i', 'any', '-U', '-s', '0', '-w', file, filter], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   const { output } = follow(child);
   await eventually('tcpdump listens', async () => output().includes('listening'), { state: async () => output() });
   return {
@@ -168,7 +204,10 @@ async function meshIsReady(): Promise<void> {
   await eventually(
     'the mesh is Ready',
     async () => {
-      const mesh = await json<{ metadata: { generation: number }; status?: { observedGeneration?: number; conditions?: { type: string; status: string }[] } }>(['get', ...MESH]);
+      const mesh = await json<{
+        metadata: { generation: number };
+        status?: { observedGeneration?: number; conditions?: { type: string; status: string }[] };
+      }>(['get', ...MESH]);
       const ready = mesh.status?.conditions?.find((condition) => condition.type === 'Ready');
       return mesh.status?.observedGeneration === mesh.metadata.generation && ready?.status === 'True';
     },
@@ -196,20 +235,37 @@ async function patchMeshConfig(patch: object): Promise<void> {
 
 async function scale(namespace: string, deployment: string, replicas: number): Promise<void> {
   await kubectl(['scale', '-n', namespace, `deployment/${deployment}`, `--replicas=${replicas}`]);
-  await eventually(`${deployment} has ${replicas} pods`, async () => (await pods(namespace, deployment)).length === replicas);
+  await eventually(
+    `${deployment} has ${replicas} pods`,
+    async () => (await pods(namespace, deployment)).length === replicas,
+  );
   if (replicas > 0) await rolledOut(namespace, deployment);
 }
 
 /** Resource versions of what the operator makes: equal before and after means that nothing was written. */
 async function controlPlaneVersions(): Promise<string[]> {
-  const { items } = await json<{ items: { metadata: { name: string; generation?: number } }[] }>(['get', 'deployments', '-n', 'osm-system']);
+  const { items } = await json<{ items: { metadata: { name: string; generation?: number } }[] }>([
+    'get',
+    'deployments',
+    '-n',
+    'osm-system',
+  ]);
   return items.map(({ metadata }) => `${metadata.name} ${metadata.generation}`).sort();
 }
 
 async function controllerEndpoint(): Promise<{ address: string; ca: string }> {
   const service = await json<{ spec: { clusterIP: string } }>(['get', 'service', '-n', 'osm-system', 'osm-controller']);
-  const secret = await json<{ data: Record<string, string> }>(['get', 'secret', '-n', 'osm-system', 'osm-control-plane-ca']);
-  return { address: `${service.spec.clusterIP}:15128`, ca: Buffer.from(secret.data['ca.crt'] ?? '', 'base64').toString() };
+  const secret = await json<{ data: Record<string, string> }>([
+    'get',
+    'secret',
+    '-n',
+    'osm-system',
+    'osm-control-plane-ca',
+  ]);
+  return {
+    address: `${service.spec.clusterIP}:15128`,
+    ca: Buffer.from(secret.data['ca.crt'] ?? '', 'base64').toString(),
+  };
 }
 
 export const lab = {

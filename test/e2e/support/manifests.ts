@@ -1,7 +1,9 @@
 /** The objects that e2e tests put into a cluster, as plain JSON. */
 import { readFileSync } from 'node:fs';
 
-const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+const version = (
+  JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
 
 export const TOOLS_IMAGE = `openservicemesh/test-tools:${version}`;
 
@@ -76,7 +78,9 @@ function podSpec(options: WorkloadOptions, account: string): object {
         command: options.command,
         env: [{ name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }],
         resources: { requests: { cpu: '5m', memory: '16Mi' } },
-        ...(options.readiness === undefined ? {} : { readinessProbe: { httpGet: { path: options.readiness, port }, periodSeconds: 1 } }),
+        ...(options.readiness === undefined
+          ? {}
+          : { readinessProbe: { httpGet: { path: options.readiness, port }, periodSeconds: 1 } }),
       },
     ],
   };
@@ -99,9 +103,19 @@ export function trafficTarget(name: string, from: string, to: string, rule: obje
 }
 
 export function httpRouteGroup(ns: string, name: string, matches: readonly object[]): object {
-  return { apiVersion: 'specs.smi-spec.io/v1alpha4', kind: 'HTTPRouteGroup', metadata: { name, namespace: ns }, spec: { matches } };
+  return {
+    apiVersion: 'specs.smi-spec.io/v1alpha4',
+    kind: 'HTTPRouteGroup',
+    metadata: { name, namespace: ns },
+    spec: { matches },
+  };
 }
 
 export function tcpRoute(ns: string, name: string, ports: readonly number[]): object {
-  return { apiVersion: 'specs.smi-spec.io/v1alpha4', kind: 'TCPRoute', metadata: { name, namespace: ns }, spec: { matches: { ports } } };
+  return {
+    apiVersion: 'specs.smi-spec.io/v1alpha4',
+    kind: 'TCPRoute',
+    metadata: { name, namespace: ns },
+    spec: { matches: { ports } },
+  };
 }
