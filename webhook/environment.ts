@@ -8,6 +8,8 @@ export interface Environment {
   readonly logLevel: string;
   readonly tlsDirectory: string;
   readonly nativeSidecars: boolean;
+  /** Where to listen; undefined is every address of the pod. */
+  readonly listenAddress: string | undefined;
 }
 
 /** Throws an Error that names the variable when a required one is missing or cannot be read. */
@@ -29,5 +31,6 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     logLevel: env['OSM_LOG_LEVEL'] || 'info',
     tlsDirectory: env['OSM_TLS_DIR'] || '/var/run/osm/tls',
     nativeSidecars: native === 'true',
+    listenAddress: env['OSM_LISTEN_ADDRESS'] || undefined,
   };
 }

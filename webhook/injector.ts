@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { MeshConfig } from '#crds/types.ts';
+import { startHealthServer } from '#kubernetes/health.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import type { Environment } from './environment.ts';
-import { createHealthServer } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createWebhookServer } from './server.ts';
 import { readKeyPair, watchKeyPair } from './serving-certificate.ts';
@@ -50,12 +50,13 @@ export async function startInjector(options: InjectorOptions): Promise<Injector>
       log.level = pinoLevel(config.spec.observability.osmLogLevel);
     },
   });
-  const health = createHealthServer({
-    missing: () => (stopping ? ['nothing: the injector is stopping'] : sources.missing()),
-    registry: metrics.registry,
-    version: options.version,
+  const health = await startHealthServer({
+    host,
+    port: options.healthPort,
+    unready: () => (stopping ? ['the injector is stopping'] : sources.missing().map((what) => `waiting for ${what}`)),
+    version: { version: options.version },
+    metrics: metrics.registry,
   });
-  await health.listen({ host, port: options.healthPort });
   sources.start();
 
   const tls = await readKeyPair(environment.tlsDirectory);
@@ -72,7 +73,7 @@ export async function startInjector(options: InjectorOptions): Promise<Injector>
 
   return {
     webhookPort: portOf(server.server.address()),
-    healthPort: portOf(health.server.address()),
+    healthPort: health.port,
     async stop() {
       if (stopping) return;
       stopping = true;

@@ -15,7 +15,7 @@ const injector = await startInjector({
   environment,
   log,
   version: packageJson.version,
-  host: anyAddress(),
+  host: environment.listenAddress ?? anyAddress(),
   webhookPort: 9090,
   healthPort: 9091,
   lameDuckMs: 5_000,

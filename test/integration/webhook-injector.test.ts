@@ -58,6 +58,7 @@ describe('injector behind a real API server', function () {
         logLevel: 'silent',
         tlsDirectory: directory,
         nativeSidecars: true,
+        listenAddress: undefined,
       },
       log: pino({ level: 'silent' }),
       version: 'test',
