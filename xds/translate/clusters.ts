@@ -8,12 +8,14 @@ import {
 } from '#xds/proto/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { HttpProtocolOptionsSchema } from '#xds/proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Resource } from '#xds/resource.ts';
-import { type Init, duration, pack, resource, shared } from './encode.ts';
+import { type Init, assembled, duration, encode, pack, resource, shared } from './encode.ts';
 import { keepalive, socketAddress } from './listener.ts';
 import { memo } from './memo.ts';
-import { IDENTITY_SECRETS, METADATA, PASSTHROUGH_CLUSTER, localClusterName, speaksHttp2 } from './names.ts';
+import { ourMetadata } from './metadata.ts';
+import { IDENTITY_SECRETS, PASSTHROUGH_CLUSTER, localClusterName, speaksHttp2 } from './names.ts';
 import { awaitedBriefly } from './sources.ts';
 import { upstreamTls } from './tls.ts';
+import { nested, tagOf, text } from './wire.ts';
 
 type Cluster = Init<typeof ClusterSchema>;
 
@@ -33,50 +35,63 @@ const noLimits = shared(CircuitBreakersSchema, {
 /** Below the hour after which the other side closes an idle connection, so that no request meets it closing. */
 const UPSTREAM_IDLE_MS = 50 * 60_000;
 
+const NAME = tagOf(ClusterSchema, 'name');
+const CLUSTER_METADATA = tagOf(ClusterSchema, 'metadata');
+const TRANSPORT_SOCKET = tagOf(ClusterSchema, 'transportSocket');
+
 /** A service as callers reach it: endpoints by EDS, or the very address that the application resolved. */
 export const upstreamCluster = memo((cluster: UpstreamCluster): Resource => {
-  const common: Cluster = {
-    name: cluster.name,
-    connectTimeout: duration(cluster.connectTimeoutMs),
-    circuitBreakers: noLimits,
-    metadata: { filterMetadata: { [METADATA]: { namespace: cluster.namespace, service: cluster.service } } },
-    transportSocket: upstreamTls(cluster.sni, cluster.accounts, cluster.tls),
-    upstreamConnectionOptions: { tcpKeepalive: keepalive },
-    ...httpOptions(cluster.protocol, UPSTREAM_IDLE_MS),
-  };
-  switch (cluster.discovery) {
-    case 'endpoints':
-      return resource(
-        ClusterSchema,
-        cluster.name,
-        {
-          ...common,
-          ...discoveredBy(Cluster_DiscoveryType.EDS),
-          lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
-          edsClusterConfig: { edsConfig: awaitedBriefly },
-          // A pod that left the endpoints is gone at once, whatever its health was.
-          ignoreHealthOnHostRemoval: true,
-        },
-        { endpoints: [cluster.name], secrets: IDENTITY_SECRETS },
-      );
-    case 'original-destination':
-      return resource(
-        ClusterSchema,
-        cluster.name,
-        { ...common, ...byOriginalDestination(cluster.targetPort) },
-        { secrets: IDENTITY_SECRETS },
-      );
-  }
+  const { name, namespace, service } = cluster;
+  return assembled(
+    ClusterSchema,
+    name,
+    [
+      text(NAME, name),
+      alike(cluster),
+      ourMetadata(CLUSTER_METADATA, { namespace, service }),
+      nested(TRANSPORT_SOCKET, ...upstreamTls(cluster.sni, cluster.accounts, cluster.tls)),
+    ],
+    cluster.discovery === 'endpoints'
+      ? { endpoints: [name], secrets: IDENTITY_SECRETS }
+      : { secrets: IDENTITY_SECRETS },
+  );
 });
+
+const known = new Map<string, Uint8Array>();
+
+/** All that many clusters have in common. At most one for each target port, protocol and time limit: a few in any mesh. */
+function alike({ discovery, protocol, targetPort, connectTimeoutMs }: UpstreamCluster): Uint8Array {
+  const key = `${discovery} ${protocol} ${targetPort} ${connectTimeoutMs}`;
+  let bytes = known.get(key);
+  if (bytes === undefined) {
+    bytes = encode(ClusterSchema, {
+      connectTimeout: duration(connectTimeoutMs),
+      circuitBreakers: noLimits,
+      upstreamConnectionOptions: { tcpKeepalive: keepalive },
+      ...httpOptions(protocol, UPSTREAM_IDLE_MS),
+      ...(discovery === 'endpoints' ? byEndpoints : byOriginalDestination(targetPort)),
+    });
+    known.set(key, bytes);
+  }
+  return bytes;
+}
+
+const byEndpoints: Cluster = {
+  ...discoveredBy(Cluster_DiscoveryType.EDS),
+  lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+  edsClusterConfig: { edsConfig: awaitedBriefly },
+  // A pod that left the endpoints is gone at once, whatever its health was.
+  ignoreHealthOnHostRemoval: true,
+};
 
 /** The application, one cluster a port and HTTP version. */
 export const localClusters = memo((view: InboundView): readonly Resource[] => {
-  const known = new Map<string, Resource>();
+  const clusters = new Map<string, Resource>();
   for (const { targetPort, protocol } of view.chains) {
     const name = localClusterName(targetPort, protocol);
-    if (!known.has(name)) known.set(name, localCluster(name, view, targetPort, protocol));
+    if (!clusters.has(name)) clusters.set(name, localCluster(name, view, targetPort, protocol));
   }
-  return [...known.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return [...clusters.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 });
 
 function localCluster(name: string, view: InboundView, port: number, protocol: MeshProtocol): Resource {

@@ -9,12 +9,43 @@ import {
   DestinationIPInputSchema,
   DestinationPortInputSchema,
 } from '#xds/proto/gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js';
-import { IPMatcherSchema } from '#xds/proto/gen/xds/type/matcher/v3/ip_pb.js';
-import type { MatcherSchema, Matcher_OnMatchSchema } from '#xds/proto/gen/xds/type/matcher/v3/matcher_pb.js';
-import { type Init, pack } from './encode.ts';
+import { CidrRangeSchema } from '#xds/proto/gen/xds/core/v3/cidr_pb.js';
+import { TypedExtensionConfigSchema } from '#xds/proto/gen/xds/core/v3/extension_pb.js';
+import { IPMatcherSchema, IPMatcher_IPRangeMatcherSchema } from '#xds/proto/gen/xds/type/matcher/v3/ip_pb.js';
+import {
+  MatcherSchema,
+  Matcher_MatcherTreeSchema as TreeSchema,
+  Matcher_MatcherTree_MatchMapSchema as MatchMapSchema,
+  Matcher_OnMatchSchema as OnMatchSchema,
+} from '#xds/proto/gen/xds/type/matcher/v3/matcher_pb.js';
+import { encode, pack, packed } from './encode.ts';
+import { type Field, type Piece, nested, tag, tagOf, text } from './wire.ts';
 
-type Matcher = Init<typeof MatcherSchema>;
-type OnMatch = Init<typeof Matcher_OnMatchSchema>;
+const TREE = tagOf(MatcherSchema, 'matcherTree');
+const EXACT = tagOf(TreeSchema, 'exactMatchMap');
+const CUSTOM = tagOf(TreeSchema, 'customMatch');
+const ENTRIES = tagOf(MatchMapSchema, 'map');
+const KEY = tag(1);
+const VALUE = tag(2);
+const THEN_MATCH = tagOf(OnMatchSchema, 'matcher');
+const THEN_ACT = tagOf(OnMatchSchema, 'action');
+const CONFIG = tagOf(TypedExtensionConfigSchema, 'typedConfig');
+const RANGE_MATCHERS = tagOf(IPMatcherSchema, 'rangeMatchers');
+const RANGES = tagOf(IPMatcher_IPRangeMatcherSchema, 'ranges');
+const ON_MATCH = tagOf(IPMatcher_IPRangeMatcherSchema, 'onMatch');
+const PREFIX = tagOf(CidrRangeSchema, 'addressPrefix');
+const CHAIN_NAME = tagOf(StringValueSchema, 'value');
+
+const byPort = encode(TreeSchema, {
+  input: { name: 'envoy.matching.inputs.destination_port', typedConfig: pack(DestinationPortInputSchema, {}) },
+});
+const byAddress = encode(TreeSchema, {
+  input: { name: 'envoy.matching.inputs.destination_ip', typedConfig: pack(DestinationIPInputSchema, {}) },
+});
+const ipRanges = encode(TypedExtensionConfigSchema, { name: 'envoy.matching.custom_matchers.ip_range_matcher' });
+const chainAction = encode(TypedExtensionConfigSchema, { name: 'chain' });
+const wholeIpv4 = encode(CidrRangeSchema, { prefixLen: 32 });
+const wholeIpv6 = encode(CidrRangeSchema, { prefixLen: 128 });
 
 /** The addresses on one port that lead to one chain. */
 export interface ChainAddresses extends PortAddresses {
@@ -22,10 +53,10 @@ export interface ChainAddresses extends PortAddresses {
 }
 
 /**
- * Undefined when no address leads anywhere. An address that two chains claim on one port goes to the first: pass what is
+ * The fields of a Matcher; undefined when no address leads anywhere. An address that two chains claim on one port goes to the first: pass what is
  * allowed before what is denied.
  */
-export function destinationMatcher(targets: readonly ChainAddresses[]): Matcher | undefined {
+export function destinationMatcher(targets: readonly ChainAddresses[]): Piece[] | undefined {
   const ports = new Map<number, Map<string, string[]>>();
   const claimed = new Set<string>();
   for (const { port, addresses, chain } of targets) {
@@ -37,53 +68,28 @@ export function destinationMatcher(targets: readonly ChainAddresses[]): Matcher 
     }
   }
   if (ports.size === 0) return undefined;
-  const map: Record<string, OnMatch> = {};
-  // Object keys that are numbers iterate in ascending order, so the bytes do not depend on the order of `targets`.
-  for (const [port, chains] of ports) map[port] = addressMatch(chains);
-  return {
-    matcherType: {
-      case: 'matcherTree',
-      value: {
-        input: { name: 'envoy.matching.inputs.destination_port', typedConfig: pack(DestinationPortInputSchema, {}) },
-        treeType: { case: 'exactMatchMap', value: { map } },
-      },
-    },
-  };
+  const entries = [...ports]
+    .sort(([one], [other]) => one - other)
+    .map(([port, chains]) => nested(ENTRIES, text(KEY, String(port)), nested(VALUE, addressMatch(chains))));
+  return [nested(TREE, byPort, nested(EXACT, ...entries))];
 }
 
-function addressMatch(chains: ReadonlyMap<string, readonly string[]>): OnMatch {
-  return nested({
-    matcherType: {
-      case: 'matcherTree',
-      value: {
-        input: { name: 'envoy.matching.inputs.destination_ip', typedConfig: pack(DestinationIPInputSchema, {}) },
-        treeType: {
-          case: 'customMatch',
-          value: {
-            name: 'envoy.matching.custom_matchers.ip_range_matcher',
-            typedConfig: pack(IPMatcherSchema, {
-              rangeMatchers: [...chains].map(([chain, addresses]) => ({
-                ranges: addresses.map((address) => ({
-                  addressPrefix: address,
-                  prefixLen: address.includes(':') ? 128 : 32,
-                })),
-                onMatch: toChain(chain),
-              })),
-            }),
-          },
-        },
-      },
-    },
-  });
+/** The field of an OnMatch. */
+function addressMatch(chains: ReadonlyMap<string, readonly string[]>): Field {
+  const matchers = [...chains].map(([chain, addresses]) =>
+    nested(RANGE_MATCHERS, ...addresses.map(range), nested(ON_MATCH, toChain(chain))),
+  );
+  const custom = nested(CUSTOM, ipRanges, packed(CONFIG, IPMatcherSchema, ...matchers));
+  return nested(THEN_MATCH, nested(TREE, byAddress, custom));
 }
 
-function toChain(name: string): OnMatch {
-  const typedConfig = pack(StringValueSchema, { value: name });
-  return { onMatch: { case: 'action', value: { name: 'chain', typedConfig } } };
+function range(address: string): Field {
+  return nested(RANGES, text(PREFIX, address), address.includes(':') ? wholeIpv6 : wholeIpv4);
 }
 
-function nested(matcher: Matcher): OnMatch {
-  return { onMatch: { case: 'matcher', value: matcher } };
+/** The field of an OnMatch. */
+function toChain(name: string): Field {
+  return nested(THEN_ACT, chainAction, packed(CONFIG, StringValueSchema, text(CHAIN_NAME, name)));
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

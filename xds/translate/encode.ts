@@ -1,9 +1,9 @@
 /** From messages to bytes: the only place that knows how a Resource is made. Deterministic: the same input, the same bytes. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type DescMessage, type MessageInitShape, type MessageShape, create, toBinary } from '@bufbuild/protobuf';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Any, Duration } from '@bufbuild/protobuf/wkt';
 import type { Resource } from '#xds/resource.ts';
+import { type Field, type Piece, type Tag, assemble, nested, tag, text } from './wire.ts';
 
 /** Plain shapes, as message initialisers take them. */
 type Plain<M> = Omit<M, '$typeName' | '$unknown'>;
@@ -49,28 +49,22 @@ export function resource<S extends DescMessage>(
   return fromBytes(schema, name, encode(schema, init), references);
 }
 
-/**
- * A resource made of a message and of children that are encoded already, one field for all of them. Children are shared
- * between resources (a virtual host by every sidecar that sees the service), so each is encoded once: in protobuf's wire
- * format a repeated field may simply be appended.
- */
-export function resourceWithChildren<S extends DescMessage>(
-  schema: S,
+/** A whole message from pieces, as a resource: for what there are hundreds of, each different in a few names. */
+export function assembled(
+  schema: DescMessage,
   name: string,
-  init: Init<S>,
-  children: { readonly field: string; readonly parts: readonly Uint8Array[] },
+  pieces: readonly Piece[],
   references: References = {},
 ): Resource {
-  const field = schema.field[children.field];
-  if (field === undefined) throw new Error(`${schema.typeName} has no field ${children.field}`);
-  const writer = new BinaryWriter();
-  for (const part of children.parts) writer.tag(field.number, WireType.LengthDelimited).bytes(part);
-  const head = encode(schema, init);
-  const tail = writer.finish();
-  const bytes = new Uint8Array(head.length + tail.length);
-  bytes.set(head);
-  bytes.set(tail, head.length);
-  return fromBytes(schema, name, bytes, references);
+  return fromBytes(schema, name, assemble(...pieces), references);
+}
+
+const ANY_TYPE = tag(1);
+const ANY_VALUE = tag(2);
+
+/** The same as `pack`, from pieces. */
+export function packed(at: Tag, schema: DescMessage, ...pieces: readonly Piece[]): Field {
+  return nested(at, text(ANY_TYPE, typeUrl(schema)), nested(ANY_VALUE, ...pieces));
 }
 
 function fromBytes(schema: DescMessage, name: string, bytes: Uint8Array, references: References): Resource {
@@ -79,5 +73,5 @@ function fromBytes(schema: DescMessage, name: string, bytes: Uint8Array, referen
 
 /** 128 bits of SHA-256 in hex: enough that two contents never share a version, short on the wire. */
 export function contentHash(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+  return hash('sha256', bytes, 'hex').slice(0, 32);
 }

@@ -3,14 +3,18 @@ import type { Denial, InboundChain, InboundRoute, InboundRoutes } from '#mesh/vi
 import { RouteConfigurationSchema } from '#xds/proto/gen/envoy/config/route/v3/route_pb.js';
 import { type RouteSchema, VirtualHostSchema } from '#xds/proto/gen/envoy/config/route/v3/route_components_pb.js';
 import type { Resource } from '#xds/resource.ts';
-import { type Init, duration, encode, resourceWithChildren } from './encode.ts';
+import { type Init, assembled, duration, encode } from './encode.ts';
 import { anyRequest, routeMatch } from './http-match.ts';
 import { denialMetadata } from './local-reply.ts';
 import { memo } from './memo.ts';
 import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER, localClusterName } from './names.ts';
 import { HTTP_RBAC, allowOnRoute } from './rbac.ts';
+import { nested, tagOf, text } from './wire.ts';
 
 type Route = Init<typeof RouteSchema>;
+
+const NAME = tagOf(RouteConfigurationSchema, 'name');
+const VIRTUAL_HOSTS = tagOf(RouteConfigurationSchema, 'virtualHosts');
 
 /** Undefined for a TCP chain. */
 export const inboundRoutes = memo((chain: InboundChain): Resource | undefined => {
@@ -19,12 +23,10 @@ export const inboundRoutes = memo((chain: InboundChain): Resource | undefined =>
   const cluster = localClusterName(chain.targetPort, chain.protocol);
   const parts = [encode(VirtualHostSchema, virtualHost(routes, cluster))];
   if (!routes.domains.includes('*')) parts.push(unknownHost);
-  return resourceWithChildren(
-    RouteConfigurationSchema,
-    routes.name,
-    { name: routes.name },
-    { field: 'virtualHosts', parts },
-  );
+  return assembled(RouteConfigurationSchema, routes.name, [
+    text(NAME, routes.name),
+    ...parts.map((part) => nested(VIRTUAL_HOSTS, part)),
+  ]);
 });
 
 function virtualHost(routes: InboundRoutes, cluster: string): Init<typeof VirtualHostSchema> {

@@ -1,35 +1,48 @@
 /** The listener `inbound`: everything that other sidecars send to the application. */
-import type { InboundChain, InboundView } from '#mesh/view.ts';
+import type { InboundChain, InboundView, Peers } from '#mesh/view.ts';
 import type { TlsSettings } from '#mesh/objects.ts';
 import { TrafficDirection } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
 import { FilterChainSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Resource } from '#xds/resource.ts';
 import { inboundConnectionManager } from './connection-manager.ts';
-import { encode, resourceWithChildren } from './encode.ts';
+import { assembled, encode } from './encode.ts';
 import { listenOn, originalDestination, tlsInspector } from './listener.ts';
 import { memo, memo2 } from './memo.ts';
 import { IDENTITY_SECRETS, INBOUND_PORT, MESH_ALPN, localClusterName } from './names.ts';
 import { allowConnection } from './rbac.ts';
 import { tcpProxyToApplication } from './tcp-proxy.ts';
 import { downstreamTls } from './tls.ts';
+import { assemble, nested, tagOf } from './wire.ts';
+
+const FILTER_CHAINS = tagOf(ListenerSchema, 'filterChains');
+const TRANSPORT_SOCKET = tagOf(FilterChainSchema, 'transportSocket');
 
 /** Undefined for a pod of no service: there is nothing to call. */
 export const inboundListener = memo((view: InboundView): Resource | undefined => {
   if (view.chains.length === 0) return undefined;
-  return resourceWithChildren(
+  return assembled(
     ListenerSchema,
     'inbound',
-    {
-      name: 'inbound',
-      ...listenOn(INBOUND_PORT, view.ipv6),
-      trafficDirection: TrafficDirection.INBOUND,
-      listenerFilters: [tlsInspector, originalDestination],
-    },
-    { field: 'filterChains', parts: view.chains.map((chain) => filterChain(chain, view.tls)) },
+    [
+      listeners[view.ipv6 ? 'dual' : 'ipv4'],
+      ...view.chains.map((chain) => nested(FILTER_CHAINS, filterChain(chain, view.tls))),
+    ],
     { secrets: IDENTITY_SECRETS },
   );
 });
+
+const listeners = { ipv4: listener(false), dual: listener(true) };
+
+/** All but the chains. */
+function listener(ipv6: boolean): Uint8Array {
+  return encode(ListenerSchema, {
+    name: 'inbound',
+    ...listenOn(INBOUND_PORT, ipv6),
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [tlsInspector, originalDestination],
+  });
+}
 
 /**
  * HTTP chains let every certificate of the mesh in and decide by request, so a policy that changes is obeyed on open
@@ -37,7 +50,7 @@ export const inboundListener = memo((view: InboundView): Resource | undefined =>
  */
 const filterChain = memo2((chain: InboundChain, tls: TlsSettings): Uint8Array => {
   const { name, targetPort, sni, policy } = chain;
-  return encode(FilterChainSchema, {
+  const head = encode(FilterChainSchema, {
     name,
     filterChainMatch: {
       destinationPort: targetPort,
@@ -45,10 +58,11 @@ const filterChain = memo2((chain: InboundChain, tls: TlsSettings): Uint8Array =>
       transportProtocol: 'tls',
       applicationProtocols: [MESH_ALPN],
     },
-    transportSocket: downstreamTls(policy.kind === 'http' ? { kind: 'any-mesh-identity' } : policy.allowed, tls),
     filters:
       policy.kind === 'http'
         ? [inboundConnectionManager(policy.routes.name)]
         : [allowConnection(policy.allowed), tcpProxyToApplication(localClusterName(targetPort, chain.protocol))],
   });
+  const peers: Peers = policy.kind === 'http' ? { kind: 'any-mesh-identity' } : policy.allowed;
+  return assemble(head, nested(TRANSPORT_SOCKET, ...downstreamTls(peers, tls)));
 });

@@ -2,18 +2,32 @@
 import type { Denial, OutboundRoute, OutboundRoutes, OutboundVirtualHost, WeightedBackend } from '#mesh/view.ts';
 import { RouteConfigurationSchema } from '#xds/proto/gen/envoy/config/route/v3/route_pb.js';
 import {
-  type RouteActionSchema,
-  type RouteSchema,
+  RouteActionSchema,
+  RouteSchema,
   VirtualHostSchema,
+  WeightedClusterSchema,
+  WeightedCluster_ClusterWeightSchema as ClusterWeightSchema,
 } from '#xds/proto/gen/envoy/config/route/v3/route_components_pb.js';
 import type { Resource } from '#xds/resource.ts';
-import { type Init, duration, encode, resourceWithChildren } from './encode.ts';
-import { anyRequest, header, routeMatch } from './http-match.ts';
+import { type Init, assembled, duration, encode } from './encode.ts';
+import { type RequestMatch, anyRequest, header, routeMatch } from './http-match.ts';
 import { setHeader } from './local-reply.ts';
 import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER } from './names.ts';
 import { SAFE_METHODS, retrySafeMethod, retryUnsent } from './retry.ts';
+import { type Field, type Piece, assemble, nested, tagOf, text } from './wire.ts';
 
 type Route = Init<typeof RouteSchema>;
+
+const CONFIG_NAME = tagOf(RouteConfigurationSchema, 'name');
+const VIRTUAL_HOSTS = tagOf(RouteConfigurationSchema, 'virtualHosts');
+const HOST_NAME = tagOf(VirtualHostSchema, 'name');
+const DOMAINS = tagOf(VirtualHostSchema, 'domains');
+const ROUTES = tagOf(VirtualHostSchema, 'routes');
+const ACTION = tagOf(RouteSchema, 'route');
+const CLUSTER = tagOf(RouteActionSchema, 'cluster');
+const WEIGHTED = tagOf(RouteActionSchema, 'weightedClusters');
+const CLUSTERS = tagOf(WeightedClusterSchema, 'clusters');
+const CLUSTER_NAME = tagOf(ClusterWeightSchema, 'name');
 
 /**
  * Names of the clusters whose calls may be tried again on another host. Where the application chose the address itself,
@@ -24,12 +38,11 @@ export type Retriable = ReadonlySet<string>;
 export function outboundRoutes(routes: OutboundRoutes, retriable: Retriable): Resource {
   const known = resources.get(routes);
   if (known !== undefined) return known;
-  const made = resourceWithChildren(
-    RouteConfigurationSchema,
-    routes.name,
-    { name: routes.name },
-    { field: 'virtualHosts', parts: [...routes.virtualHosts.map((host) => virtualHost(host, retriable)), unknownHost] },
-  );
+  const made = assembled(RouteConfigurationSchema, routes.name, [
+    text(CONFIG_NAME, routes.name),
+    ...routes.virtualHosts.map((host) => nested(VIRTUAL_HOSTS, virtualHost(host, retriable))),
+    nested(VIRTUAL_HOSTS, unknownHost),
+  ]);
   resources.set(routes, made);
   return made;
 }
@@ -41,51 +54,70 @@ const virtualHosts = new WeakMap<OutboundVirtualHost, Uint8Array>();
 function virtualHost(host: OutboundVirtualHost, retriable: Retriable): Uint8Array {
   const known = virtualHosts.get(host);
   if (known !== undefined) return known;
-  const made = encode(VirtualHostSchema, {
-    name: host.name,
-    domains: [...host.domains],
-    routes:
-      host.action.kind === 'deny'
-        ? [refusal(403, host.action.denial)]
-        : host.action.routes.flatMap((route) => forward(route, host.name, retriable)),
-  });
+  const routes =
+    host.action.kind === 'deny'
+      ? [encode(RouteSchema, refusal(403, host.action.denial))]
+      : host.action.routes.flatMap((route) => forward(route, host.name, retriable));
+  const made = assemble(
+    text(HOST_NAME, host.name),
+    ...host.domains.map((domain) => text(DOMAINS, domain)),
+    ...routes.map((route) => (route instanceof Uint8Array ? nested(ROUTES, route) : nested(ROUTES, ...route))),
+  );
   virtualHosts.set(host, made);
   return made;
 }
 
-/** One route for the methods that may be sent twice, one for the others: only their retries differ. */
-function forward(route: OutboundRoute, host: string, retriable: Retriable): Route[] {
-  const match = route.match === undefined ? anyRequest : routeMatch(route.match, 'steer');
-  if (route.backends.length === 0) {
-    return [{ match, action: directResponse(503, `No backend of ${host} can take the call.`) }];
-  }
-  const action: Init<typeof RouteActionSchema> = { ...target(route.backends), timeout: duration(0) };
-  // Between sidecars only: the application never sees these.
-  const responseHeadersToRemove = [NOT_SENT_HEADER, RESET_HEADER];
-  if (!route.backends.every(({ cluster }) => retriable.has(cluster))) {
-    return [{ match, responseHeadersToRemove, action: { case: 'route', value: action } }];
-  }
-  return [
-    {
-      match: { ...match, headers: [...match.headers, header(':method', SAFE_METHODS)] },
-      responseHeadersToRemove,
-      action: { case: 'route', value: { ...action, retryPolicy: retrySafeMethod } },
-    },
-    { match, responseHeadersToRemove, action: { case: 'route', value: { ...action, retryPolicy: retryUnsent } } },
-  ];
+/** A route without its destination: all that the routes of most services have in common. */
+interface Frame {
+  /** Fields of a Route. */
+  readonly route: Uint8Array;
+  /** Fields of its RouteAction. */
+  readonly action: Uint8Array;
 }
 
-function target(backends: readonly WeightedBackend[]): Init<typeof RouteActionSchema> {
-  const [first] = backends;
-  if (backends.length === 1 && first !== undefined) {
-    return { clusterSpecifier: { case: 'cluster', value: first.cluster } };
-  }
+/** One for the methods that may be sent twice, one for the others: only their retries differ. */
+interface Frames {
+  readonly retried: readonly Frame[];
+  readonly once: readonly Frame[];
+}
+
+function frames(match: RequestMatch): Frames {
+  const frame = (on: RequestMatch, action: Init<typeof RouteActionSchema>): Frame => ({
+    // The headers go between sidecars only: the application never sees these.
+    route: encode(RouteSchema, { match: on, responseHeadersToRemove: [NOT_SENT_HEADER, RESET_HEADER] }),
+    action: encode(RouteActionSchema, { timeout: duration(0), ...action }),
+  });
+  const safe = { ...match, headers: [...match.headers, header(':method', SAFE_METHODS)] };
   return {
-    clusterSpecifier: {
-      case: 'weightedClusters',
-      value: { clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })) },
-    },
+    retried: [frame(safe, { retryPolicy: retrySafeMethod }), frame(match, { retryPolicy: retryUnsent })],
+    once: [frame(match, {})],
   };
+}
+
+const unconditional = frames(anyRequest);
+
+function forward(route: OutboundRoute, host: string, retriable: Retriable): (Uint8Array | Piece[])[] {
+  const { match, backends } = route;
+  if (backends.length === 0) {
+    const action = directResponse(503, `No backend of ${host} can take the call.`);
+    return [encode(RouteSchema, { match: match === undefined ? anyRequest : routeMatch(match, 'steer'), action })];
+  }
+  const { retried, once } = match === undefined ? unconditional : frames(routeMatch(match, 'steer'));
+  const to = target(backends);
+  const chosen = backends.every(({ cluster }) => retriable.has(cluster)) ? retried : once;
+  return chosen.map((frame) => [frame.route, nested(ACTION, to, frame.action)]);
+}
+
+/** The field of a RouteAction. */
+function target(backends: readonly WeightedBackend[]): Field {
+  const [first] = backends;
+  if (backends.length === 1 && first !== undefined) return text(CLUSTER, first.cluster);
+  return nested(
+    WEIGHTED,
+    ...backends.map(({ cluster, weight }) =>
+      nested(CLUSTERS, text(CLUSTER_NAME, cluster), encode(ClusterWeightSchema, { weight })),
+    ),
+  );
 }
 
 /** Answered by the caller's own sidecar. */

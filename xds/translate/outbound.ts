@@ -6,13 +6,18 @@ import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener
 import type { Resource } from '#xds/resource.ts';
 import { outboundConnectionManager } from './connection-manager.ts';
 import { type ChainAddresses, destinationMatcher } from './destination-match.ts';
-import { type Init, encode, resourceWithChildren } from './encode.ts';
+import { assembled, encode } from './encode.ts';
 import { listenOn, originalDestination } from './listener.ts';
 import { memo } from './memo.ts';
 import { OUTBOUND_PORT, PASSTHROUGH_CLUSTER } from './names.ts';
 import { closeAtOnce, tcpProxyTo } from './tcp-proxy.ts';
+import { nested, tagOf } from './wire.ts';
 
 const DENIED_CHAIN = 'denied';
+
+const DEFAULT_CHAIN = tagOf(ListenerSchema, 'defaultFilterChain');
+const MATCHER = tagOf(ListenerSchema, 'filterChainMatcher');
+const CHAINS = tagOf(ListenerSchema, 'filterChains');
 
 /**
  * In-mesh ports need no inspector, so there is none: it would make a server that speaks first wait, and a listener filter
@@ -24,20 +29,26 @@ export const outboundListener = memo((view: OutboundView): Resource => {
     ...view.tcpServices.map(tcpChain),
     deniedChain,
   ];
-  return resourceWithChildren(
-    ListenerSchema,
-    'outbound',
-    {
-      name: 'outbound',
-      ...listenOn(OUTBOUND_PORT, view.ipv6),
-      trafficDirection: TrafficDirection.OUTBOUND,
-      listenerFilters: [originalDestination],
-      filterChainMatcher: destinationMatcher([...targets(view)]),
-      defaultFilterChain: view.unknownDestinations === 'passthrough' ? passthroughChain : closingChain,
-    },
-    { field: 'filterChains', parts: chains },
-  );
+  const matcher = destinationMatcher([...targets(view)]);
+  return assembled(ListenerSchema, 'outbound', [
+    listeners[view.ipv6 ? 'dual' : 'ipv4'],
+    nested(DEFAULT_CHAIN, view.unknownDestinations === 'passthrough' ? passthroughChain : closingChain),
+    ...(matcher === undefined ? [] : [nested(MATCHER, ...matcher)]),
+    ...chains.map((chain) => nested(CHAINS, chain)),
+  ]);
 });
+
+const listeners = { ipv4: listener(false), dual: listener(true) };
+
+/** All but chains and matcher. */
+function listener(ipv6: boolean): Uint8Array {
+  return encode(ListenerSchema, {
+    name: 'outbound',
+    ...listenOn(OUTBOUND_PORT, ipv6),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    listenerFilters: [originalDestination],
+  });
+}
 
 function* targets(view: OutboundView): Iterable<ChainAddresses> {
   for (const { port, addresses, routes } of view.httpPorts) {
@@ -77,9 +88,9 @@ const tcpChain = memo((service: OutboundTcpService) =>
 /** Always there, so that the first address that is denied changes the matcher alone. */
 const deniedChain = encode(FilterChainSchema, { name: DENIED_CHAIN, filters: [closeAtOnce] });
 
-const passthroughChain: Init<typeof FilterChainSchema> = {
+const passthroughChain = encode(FilterChainSchema, {
   name: 'passthrough',
   filters: [tcpProxyTo('passthrough', [{ cluster: PASSTHROUGH_CLUSTER, weight: 1 }])],
-};
+});
 
-const closingChain: Init<typeof FilterChainSchema> = { name: 'unknown', filters: [closeAtOnce] };
+const closingChain = encode(FilterChainSchema, { name: 'unknown', filters: [closeAtOnce] });
