@@ -41,7 +41,7 @@ describe('faults', () => {
   it('the controller restarts while a client calls, and no request fails', async () => {
     const load = await lab.load(NS, 'client', 'http://server:8080/', {
       method: 'POST',
-      seconds: 60,
+      seconds: 45,
       workers: 4,
       pauseMs: 10,
     });
@@ -108,9 +108,9 @@ describe('faults', () => {
 
   it('the API server restarts, and every watcher recovers', async function () {
     if (!lab.canStopComponents) return this.skip();
-    const load = await lab.load(NS, 'client', 'http://server:8080/', {
+    const load = await lab.loadPod(NS, 'api-server-load', 'http://server:8080/', {
       method: 'GET',
-      seconds: 30,
+      seconds: 20,
       workers: 2,
       pauseMs: 20,
     });

@@ -169,7 +169,7 @@ async function restartUnderLoad(name: string, method: string): Promise<LoadRepor
     `${name} answers`,
     async () => (await lab.curl(NS, 'server', `http://${name}:8080/`)).status === 200,
   );
-  const load = await lab.load(NS, 'server', `http://${name}:8080/`, { method, seconds: 40, workers: 4, pauseMs: 5 });
+  const load = await lab.load(NS, 'server', `http://${name}:8080/`, { method, seconds: 25, workers: 4, pauseMs: 5 });
   await lab.kubectl(['rollout', 'restart', '-n', NS, `deployment/${name}`]);
   await lab.rolledOut(NS, name);
   return load.finish();

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterFor } from '#test/cluster/target.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { oneOffPod } from './manifests.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const MESH = ['meshconfig', 'osm-mesh-config', '-n', 'osm-system'];
@@ -166,14 +167,35 @@ async function load(
   return {
     finish: async () => {
       await running.exited;
-      const line = running
-        .output()
-        .split('\n')
-        .find((text) => text.startsWith('{"load"'));
-      if (line === undefined) throw new Error(`the load ended without a report:\n${running.output()}`);
-      return (JSON.parse(line) as { load: LoadReport }).load;
+      return readReport(running.output());
     },
   };
+}
+
+/** The same from a pod of its own, whose report is read from its log: for when the API server itself goes away meanwhile. */
+async function loadPod(
+  namespace: string,
+  name: string,
+  url: string,
+  options: LoadOptions,
+): Promise<{ finish(): Promise<LoadReport> }> {
+  const numbers = [options.seconds, options.workers, options.pauseMs].map(String);
+  await apply([oneOffPod(namespace, name, ['node', '/programs/load.mjs', url, options.method, ...numbers])]);
+  const phase = async (): Promise<string> =>
+    (await json<{ status: { phase: string } }>(['get', 'pod', '-n', namespace, name])).status.phase;
+  await eventually(`${name} runs`, async () => (await phase()) === 'Running');
+  return {
+    finish: async () => {
+      await eventually(`${name} has ended`, async () => (await phase()) === 'Succeeded', { deadlineMs: 120_000 });
+      return readReport(await kubectl(['logs', '-n', namespace, name, '-c', 'app']));
+    },
+  };
+}
+
+function readReport(output: string): LoadReport {
+  const line = output.split('\n').find((text) => text.startsWith('{"load"'));
+  if (line === undefined) throw new Error(`the load ended without a report:\n${output}`);
+  return (JSON.parse(line) as { load: LoadReport }).load;
 }
 
 /** Captures what crosses the pods' bridge, until stopped. */
@@ -282,6 +304,7 @@ export const lab = {
   netcat,
   background,
   load,
+  loadPod,
   capture,
   install,
   applyMeshConfig,

@@ -86,6 +86,16 @@ function podSpec(options: WorkloadOptions, account: string): object {
   };
 }
 
+/** A pod that runs one command to its end. */
+export function oneOffPod(ns: string, name: string, command: readonly string[]): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: ns },
+    spec: { restartPolicy: 'Never', containers: [{ name: 'app', image: TOOLS_IMAGE, command }] },
+  };
+}
+
 /** A TrafficTarget with all matches of one route object. */
 export function trafficTarget(name: string, from: string, to: string, rule: object): object {
   const [fromNamespace, fromName] = from.split('/');
