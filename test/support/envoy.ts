@@ -16,6 +16,8 @@ export interface EnvoyOptions {
   readonly node?: string;
   readonly logLevel?: 'error' | 'warning' | 'info' | 'debug' | 'trace';
   readonly extraArguments?: readonly string[];
+  /** Worker threads; 1 by default. */
+  readonly concurrency?: number;
   /** Milliseconds until it must say LIVE; 20,000 by default. */
   readonly readyTimeoutMs?: number;
   /** Command that Envoy is started through, e.g. `['ip', 'netns', 'exec', 'name']`. Admin must be reachable all the same. */
@@ -48,7 +50,8 @@ export async function startEnvoy(bootstrap: Bootstrap, options: EnvoyOptions = {
     ...(options.through ?? []),
     binary,
     ...['--config-path', config, '--service-cluster', 'test', '--service-node', options.node ?? 'test'],
-    ...['--log-level', options.logLevel ?? 'warning', '--concurrency', '1', '--disable-hot-restart'],
+    ...['--log-level', options.logLevel ?? 'warning', '--disable-hot-restart'],
+    ...['--concurrency', String(options.concurrency ?? 1)],
     ...['--drain-time-s', '5', '--drain-strategy', 'immediate'],
     ...(options.extraArguments ?? []),
   ];
