@@ -77,6 +77,54 @@ describe('install', () => {
     );
   });
 
+  it("chooses the application's container for kubectl logs and exec", async () => {
+    const talker = {
+      ...NAKED,
+      metadata: { name: 'talker', namespace: 'early' },
+      spec: { containers: [{ name: 'app', image: TOOLS_IMAGE, command: ['sh', '-c', 'echo spoken; sleep infinity'] }] },
+    };
+    await lab.apply([talker]);
+    await lab.kubectl(['wait', '-n', 'early', 'pod/talker', '--for=condition=Ready', '--timeout=90s']);
+    assert.equal((await lab.kubectl(['logs', '-n', 'early', 'talker'])).trim(), 'spoken');
+  });
+
+  it('shows Prometheus the sidecar, and only its metrics, where the namespace asks for it', async () => {
+    await lab.kubectl(['annotate', 'namespace', 'early', 'openservicemesh.io/metrics=enabled']);
+    const scraped = await eventually('a pod is annotated for scraping', async () => {
+      await lab.run(['delete', 'pod', '-n', 'early', 'scraped', '--now', '--ignore-not-found']);
+      await lab.apply([{ ...NAKED, metadata: { name: 'scraped', namespace: 'early' } }]);
+      const pod = await lab.json<{ metadata: { annotations?: Record<string, string> } }>([
+        'get',
+        'pod',
+        '-n',
+        'early',
+        'scraped',
+      ]);
+      return pod.metadata.annotations?.['prometheus.io/port'] === '15010' ? pod : undefined;
+    });
+    assert.equal(scraped.metadata.annotations?.['prometheus.io/path'], '/stats/prometheus');
+    await lab.kubectl(['wait', '-n', 'early', 'pod/scraped', '--for=condition=Ready', '--timeout=90s']);
+    await lab.kubectl(['wait', '-n', 'elsewhere', 'pod/free', '--for=condition=Ready', '--timeout=90s']);
+    const { status } = await lab.json<{ status: { podIP: string } }>(['get', 'pod', '-n', 'early', 'scraped']);
+    const fromOutside = (path: string): Promise<string> =>
+      lab.kubectl([
+        'exec',
+        '-n',
+        'elsewhere',
+        'free',
+        '--',
+        'curl',
+        '-sS',
+        '--max-time',
+        '5',
+        `http://${status.podIP}:15010${path}`,
+      ]);
+    await eventually('the metrics can be read', async () =>
+      (await fromOutside('/stats/prometheus')).includes('envoy_server_live'),
+    );
+    assert.ok(!(await fromOutside('/config_dump')).includes('bootstrap'), 'nothing but the metrics is shown');
+  });
+
   it('says of a wrong MeshConfig which field is wrong, and leaves the running mesh as it was', async () => {
     const before = await lab.controlPlaneVersions();
     // The schema cannot see this one: both values are allowed, their order is not.
