@@ -7,7 +7,9 @@ import { readEnvironment } from './environment.ts';
 import { startInjector } from './injector.ts';
 
 const environment = readEnvironment(process.env);
-const log = pino({ level: environment.logLevel, base: { component: 'osm-injector' } });
+// Lines go out together, a quarter of a second late at most: a write for each review was a seventh of its cost.
+const destination = pino.destination({ sync: false, minLength: 8_192, periodicFlush: 250 });
+const log = pino({ level: environment.logLevel, base: { component: 'osm-injector' } }, destination);
 const client = createClient();
 
 const injector = await startInjector({

@@ -1,5 +1,6 @@
 /** The two containers that injection adds, and the volumes that they need. */
 import { bootstrapArgument, readProbes } from './bootstrap.ts';
+import { copyJson } from './copy.ts';
 import { redirectScript, type RedirectOptions } from './iptables.ts';
 import {
   INIT_CONTAINER,
@@ -83,7 +84,7 @@ export function sidecarContainer(settings: InjectSettings, probes: readonly Prob
       { name: 'proxy-inbound', containerPort: INBOUND_PORT, protocol: 'TCP' },
       { name: 'proxy-metrics', containerPort: METRICS_PORT, protocol: 'TCP' },
     ],
-    resources: structuredClone(settings.sidecarResources ?? { requests: { cpu: '10m', memory: '64Mi' } }),
+    resources: copyJson(settings.sidecarResources ?? { requests: { cpu: '10m', memory: '64Mi' } }),
     securityContext: {
       runAsUser: SIDECAR_USER,
       runAsGroup: SIDECAR_USER,

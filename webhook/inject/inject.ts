@@ -1,6 +1,7 @@
 /** Puts a pod into the mesh. */
 import { preStopSleepOf, redirectOf } from './annotations.ts';
 import { initContainer, sidecarContainer, sidecarVolumes } from './containers.ts';
+import { copyJson } from './copy.ts';
 import { DEFAULT_CONTAINER, METRICS_PORT } from './names.ts';
 import type { Pod, PodSpec } from './pod.ts';
 import { probeTargets, rewriteProbes } from './probes.ts';
@@ -13,16 +14,17 @@ import type { InjectSettings } from './settings.ts';
  * @returns a new pod; the argument is not changed.
  */
 export function inject(pod: Pod, settings: InjectSettings): Pod {
-  const { metadata, spec } = structuredClone(restore(pod));
+  const original = restore(pod);
+  const spec = withOwnContainers(original.spec);
   const probes = probeTargets(spec);
   rewriteProbes(spec, probes);
   delayStop(spec, preStopSleepOf(pod, settings.preStopSleepSeconds));
   const init = initContainer(settings, redirectOf(pod, settings));
   const sidecar = sidecarContainer(settings, probes);
-  const annotations = annotationsOf(pod, settings);
+  const annotations = annotationsOf(original, settings);
   return {
     ...pod,
-    metadata: { ...metadata, annotations },
+    metadata: { ...pod.metadata, annotations },
     spec: {
       ...spec,
       initContainers: [init, ...(settings.nativeSidecars ? [sidecar] : []), ...(spec.initContainers ?? [])],
@@ -53,13 +55,23 @@ function ownScrapeAnnotations(pod: Pod): string[] {
   return Object.keys(SCRAPE).filter((key) => annotations[key] !== undefined && annotations[key] !== SCRAPE[key]);
 }
 
+/** @param pod as the user wrote it. */
 function annotationsOf(pod: Pod, settings: InjectSettings): Record<string, string> {
   const annotations = { ...pod.metadata.annotations };
   if (settings.scrape && ownScrapeAnnotations(pod).length === 0) Object.assign(annotations, SCRAPE);
-  const [application] = restore(pod).spec.containers;
+  const [application] = pod.spec.containers;
   // kubectl logs and exec would choose the first container, which may be the sidecar.
   if (application) annotations[DEFAULT_CONTAINER] ??= application.name;
   return annotations;
+}
+
+/** Containers are copied, since their probes and hooks change; everything else is shared with the argument. */
+function withOwnContainers(spec: PodSpec): PodSpec {
+  return {
+    ...spec,
+    containers: copyJson(spec.containers),
+    ...(spec.initContainers && { initContainers: copyJson(spec.initContainers) }),
+  };
 }
 
 function delayStop(spec: PodSpec, seconds: number): void {

@@ -3,6 +3,7 @@
  * copy made by `kubectl debug --copy-to`) starts from what the user wrote.
  */
 import { isOurInit, isOurSidecar, isOurVolume, probesOf } from './containers.ts';
+import { copyJson } from './copy.ts';
 import { type Container, type Pod, allContainers } from './pod.ts';
 import { restoreProbes } from './probes.ts';
 
@@ -14,7 +15,7 @@ export function findSidecar(pod: Pod): Container | undefined {
 export function restore(pod: Pod): Pod {
   const sidecar = findSidecar(pod);
   if (sidecar === undefined && !allContainers(pod.spec).some(isOurInit)) return pod;
-  const spec = structuredClone(pod.spec);
+  const spec = copyJson(pod.spec);
   const theirs = (one: Container) => !isOurSidecar(one) && !isOurInit(one);
   spec.containers = spec.containers.filter(theirs);
   spec.initContainers = (spec.initContainers ?? []).filter(theirs);
