@@ -42,7 +42,7 @@ export async function ensureSystemPackages(say: (line: string) => void): Promise
 }
 
 async function install(missing: readonly string[], say: (line: string) => void): Promise<void> {
-  const line = `apt-get update && apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+  const line = `apt-get update && apt-get install -y ${missing.join(' ')}`;
   if (process.getuid?.() !== 0 || !isDebian()) {
     throw new Error(
       `system packages are missing: ${missing.join(' ')}. On Debian 12 this installs them:\n  sudo sh -c '${line}'`,
