@@ -3,8 +3,9 @@
  * earlier revision made is taken from there, so an unrelated change keeps every reference.
  */
 import { endpointsFor } from '#mesh/endpoints.ts';
-import type { MeshModel } from '#mesh/model.ts';
-import type { EndpointAssignment, InboundView, OutboundView, ProxyView } from '#mesh/view.ts';
+import type { MeshModel, NameKey } from '#mesh/model.ts';
+import type { EndpointAssignment, InboundView, OutboundView, ProxyView, UpstreamCluster } from '#mesh/view.ts';
+import { withUpdates } from '#xds/cache/diff.ts';
 import { resourceMap, type ResourceMap } from '#xds/cache/snapshot.ts';
 import { CLUSTER, LISTENER, ROUTES } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
@@ -30,14 +31,33 @@ export interface Bundles {
   bundle(view: ProxyView): Bundle;
   /** The assignments of all clusters of a view, as a client in `zone` sees them. */
   endpoints(outbound: OutboundView, zone: string): ResourceMap;
+  /**
+   * The short path: endpoints of some services changed, and no view did. Gives the new assignments of each group of sidecars
+   * (`groupOf`) for which they differ. Costs by the groups that see such a service, not by the services that there are.
+   */
+  replaceEndpoints(next: MeshModel, services: readonly NameKey[]): ReadonlyMap<string, ResourceMap>;
+}
+
+/** Sidecars of one group are given the same assignments: those with the same outbound view in one zone. */
+export function groupOf(outbound: OutboundView, zone: string): string {
+  return `${outbound.key}\n${zone}`;
+}
+
+/** What one group is given. */
+interface Assignments {
+  readonly outbound: OutboundView;
+  readonly zone: string;
+  readonly map: ResourceMap;
 }
 
 export function createBundles(model: MeshModel, translate: Translate): Bundles {
   let current = model;
   let bundles = new Map<string, Bundle>();
   let before = new Map<string, Bundle>();
-  let assignments = new Map<string, ResourceMap>();
-  let assignmentsBefore = new Map<string, ResourceMap>();
+  let assignments = new Map<string, Assignments>();
+  let assignmentsBefore = new Map<string, Assignments>();
+  const translated = (cluster: UpstreamCluster, zone: string): Resource =>
+    translate.endpoints(endpointsFor(current, cluster, zone));
 
   return {
     next(next) {
@@ -66,16 +86,44 @@ export function createBundles(model: MeshModel, translate: Translate): Bundles {
       return made;
     },
     endpoints(outbound, zone) {
-      const key = `${outbound.key}\n${zone}`;
+      const key = groupOf(outbound, zone);
       const known = assignments.get(key);
-      if (known !== undefined) return known;
-      const clusters = outbound.clusters.filter(({ discovery }) => discovery === 'endpoints');
-      const made = resourceMap(
-        clusters.map((cluster) => translate.endpoints(endpointsFor(current, cluster, zone))),
-        assignmentsBefore.get(key),
+      if (known !== undefined) return known.map;
+      const clusters = [...clustersByService(outbound).values()].flat();
+      const map = resourceMap(
+        clusters.map((cluster) => translated(cluster, zone)),
+        assignmentsBefore.get(key)?.map,
       );
-      assignments.set(key, made);
-      return made;
+      assignments.set(key, { outbound, zone, map });
+      return map;
+    },
+    replaceEndpoints(next, services) {
+      current = next;
+      const replaced = new Map<string, ResourceMap>();
+      for (const [key, { outbound, zone, map }] of assignments) {
+        const seen = clustersByService(outbound);
+        const changed = services
+          .flatMap((service) => seen.get(service) ?? [])
+          .map((cluster) => translated(cluster, zone))
+          .filter(({ name, hash }) => map.get(name)?.hash !== hash);
+        if (changed.length === 0) continue;
+        const newer = withUpdates(map, changed);
+        assignments.set(key, { outbound, zone, map: newer });
+        replaced.set(key, newer);
+      }
+      return replaced;
     },
   };
+}
+
+const byService = new WeakMap<OutboundView, ReadonlyMap<NameKey, readonly UpstreamCluster[]>>();
+
+/** The clusters of a view that have endpoints. Views outlive revisions, and so does this. */
+function clustersByService(outbound: OutboundView): ReadonlyMap<NameKey, readonly UpstreamCluster[]> {
+  const known = byService.get(outbound);
+  if (known !== undefined) return known;
+  const clusters = outbound.clusters.filter(({ discovery }) => discovery === 'endpoints');
+  const made = Map.groupBy(clusters, ({ namespace, service }) => `${namespace}/${service}`);
+  byService.set(outbound, made);
+  return made;
 }

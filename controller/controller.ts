@@ -7,6 +7,8 @@ import { loadAuthority } from '#certificates/secret-store.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
+import type { NameKey } from '#mesh/model.ts';
+import type { MeshSettings } from '#mesh/objects.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
@@ -17,9 +19,10 @@ import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
 import { createApi, type ProxyInfo } from './api.ts';
 import { createCoalescer } from './coalesce.ts';
 import { createDirectory } from './directory.ts';
-import { createDistribution } from './distribution.ts';
+import { createDistribution, type Told } from './distribution.ts';
 import type { Environment } from './environment.ts';
 import { createMetrics } from './metrics.ts';
+import { createPending } from './pending.ts';
 import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
@@ -59,6 +62,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
   let stopping = false;
   let problems: readonly Problem[] = [];
   let changedAt: number | undefined;
+  let measuring = false;
+  const pending = createPending();
 
   const stores = createStores({
     ...environment,
@@ -68,11 +73,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
         client,
         onTransition: ({ name, kind, detail }) => log.debug({ transition: name, kind, detail }, 'watch'),
       }),
-    onChange: (kind) => {
+    onChange: (change) => {
       log.level = pinoLevel(stores.settings()?.logLevel ?? '') || environment.logLevel;
-      metrics.changes.inc({ kind });
+      metrics.changes.inc({ kind: change.kind });
       changedAt ??= performance.now();
-      revisions.trigger(kind);
+      pending.note(change);
+      revisions.trigger(change.kind);
     },
     onConfigError: (errors) => log.error({ errors }, 'the MeshConfig is not valid, the last good one stays in force'),
   });
@@ -82,7 +88,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
     secrets: (account, onSecrets) => ca.subscribe(account, onSecrets),
     pod: (namespace, name) => stores.pods.get(`${namespace}/${name}`),
     zoneOf: (pod) => stores.zoneOf(pod),
-    requestRevision: (reason) => revisions.trigger(reason),
+    requestRevision: (reason) => {
+      pending.note({ kind: reason });
+      revisions.trigger(reason);
+    },
   });
 
   const ca = createWorkloadCa({
@@ -110,19 +119,45 @@ export async function startController(options: ControllerOptions): Promise<Contr
       if (settings === undefined || stores.waitingFor().length > 0) return;
       const since = changedAt;
       changedAt = undefined;
-      const result = await distribution.revise(stores.objects(settings.mesh));
-      metrics.compile.observe(result.compileMs / 1000);
-      problems = [...stores.problems(), ...result.problems];
-      metrics.problems.reset();
-      for (const { key } of problems) metrics.problems.inc({ key });
-      log.debug({ revision: distribution.revision, reasons: [...reasons], compileMs: result.compileMs }, 'revised');
-      if (since !== undefined) {
-        void distribution.settled(CONVERGENCE_LIMIT_MS).then((done) => {
-          if (done) metrics.convergence.observe((performance.now() - since) / 1000);
-        });
+      const work = pending.take();
+      try {
+        const short = work.kind === 'endpoints' ? await changeEndpoints(work.services) : undefined;
+        const { told, settled } = short ?? (await revise(settings.mesh));
+        log.debug({ revision: distribution.revision, reasons: [...reasons], told: told.length }, 'revised');
+        if (since !== undefined) measureConvergence(since, settled);
+      } catch (error) {
+        pending.note({ kind: 'failed revision' }); // whatever comes next starts from all objects
+        throw error;
       }
     },
   });
+
+  function changeEndpoints(services: ReadonlySet<NameKey>): Promise<Told | undefined> {
+    const changes = [...services].map((key) => {
+      const [namespace = '', service = ''] = key.split('/');
+      return { namespace, service, slices: stores.slicesOf(key) };
+    });
+    return distribution.updateEndpoints(changes);
+  }
+
+  async function revise(mesh: MeshSettings): Promise<Told> {
+    const result = await distribution.revise(stores.objects(mesh));
+    metrics.compile.observe(result.compileMs / 1000);
+    problems = [...stores.problems(), ...result.problems];
+    metrics.problems.reset();
+    for (const { key } of problems) metrics.problems.inc({ key });
+    return result;
+  }
+
+  /** One at a time: a sidecar that never answers must not make every change after it wait on one list more. */
+  function measureConvergence(since: number, settled: Told['settled']): void {
+    if (measuring) return;
+    measuring = true;
+    void settled(CONVERGENCE_LIMIT_MS).then((done) => {
+      measuring = false;
+      if (done) metrics.convergence.observe((performance.now() - since) / 1000);
+    });
+  }
 
   const serving = servingCertificate(environment.tlsDirectory);
   await serving.reload();

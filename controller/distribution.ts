@@ -4,18 +4,21 @@
  */
 import type { AccountKey } from '#mesh/identity.ts';
 import { compile } from '#mesh/compile.ts';
-import type { MeshModel } from '#mesh/model.ts';
+import type { MeshModel, NameKey } from '#mesh/model.ts';
 import type { MeshObjects, PodObject } from '#mesh/objects.ts';
+import { type EndpointChange, updateEndpoints } from '#mesh/update-endpoints.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { viewFor } from '#mesh/view-for.ts';
-import type { ProxyView } from '#mesh/view.ts';
+import type { InboundView, ProxyView } from '#mesh/view.ts';
 import { type ProxySnapshot, type ResourceMap, snapshotOf } from '#xds/cache/snapshot.ts';
-import { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES } from '#xds/cache/types.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, type TypeUrl } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
 import type { SnapshotSource } from '#xds/server/ads.ts';
 import type { Nack, ProxyStream } from '#xds/server/stream.ts';
-import { type Bundles, createBundles, type Translate } from './bundles.ts';
+import { createAudience } from './audience.ts';
+import { type Bundles, createBundles, groupOf, type Translate } from './bundles.ts';
 import { inChunks } from './chunks.ts';
+import { withLeavingChains } from './leaving-chains.ts';
 import { createRefusals } from './refusals.ts';
 import { createWaiters } from './waiters.ts';
 
@@ -33,15 +36,30 @@ export interface DistributionOptions {
 
 export interface Distribution extends SnapshotSource {
   /** Compiles the objects and brings every connected sidecar up to date. */
-  revise(objects: MeshObjects): Promise<{ readonly problems: readonly Problem[]; readonly compileMs: number }>;
+  revise(objects: MeshObjects): Promise<Revision>;
+  /**
+   * Brings other endpoints of some services to the sidecars that see these services, without a compile. Undefined, and
+   * nothing is done, when views would change as well: then `revise`.
+   */
+  updateEndpoints(changes: readonly EndpointChange[]): Promise<Told | undefined>;
   acked(stream: ProxyStream): void;
   nacked(stream: ProxyStream, nack: Nack): void;
   /** What a connected sidecar should have; undefined while nothing was made for it. */
   snapshotOf(stream: ProxyStream): ProxySnapshot | undefined;
-  /** Resolves when every connected sidecar has acknowledged what it was given: true, or false after `ms`. */
-  settled(ms: number): Promise<boolean>;
   /** The number of the last revision; 0 before the first. */
   readonly revision: number;
+}
+
+/** The sidecars that were given something new. */
+export interface Told {
+  readonly told: readonly ProxyStream[];
+  /** Resolves when each of them has acknowledged all it was given, or is gone: true, or false after `ms`. */
+  readonly settled: (ms: number) => Promise<boolean>;
+}
+
+export interface Revision extends Told {
+  readonly problems: readonly Problem[];
+  readonly compileMs: number;
 }
 
 /** One connected sidecar. */
@@ -56,13 +74,18 @@ interface Client {
   endpoints: ResourceMap | undefined;
   zone: string;
   snapshot: ProxySnapshot | undefined;
+  /** Its inbound view for as long as clients may still call chains that it is about to lose. */
+  leaving: InboundView | undefined;
 }
+
+const ORDERED: readonly TypeUrl[] = [LISTENER, ROUTES];
 
 export function createDistribution(options: DistributionOptions): Distribution {
   const { serversFirstMs = 1000 } = options;
   const clients = new Map<ProxyStream, Client>();
   const refusals = createRefusals();
-  const waiters = createWaiters();
+  const waiters = createWaiters<ProxyStream>();
+  const audience = createAudience<Client>();
   let model: MeshModel | undefined;
   let bundles: Bundles | undefined;
   let revision = 0;
@@ -70,20 +93,23 @@ export function createDistribution(options: DistributionOptions): Distribution {
   let snapshotsBefore = new Map<string, ProxySnapshot>();
 
   /** The view of a sidecar's pod; undefined while too little is known of the pod. */
-  function viewOf({ stream, servedFrom }: Client): { view: ProxyView; zone: string } | undefined {
+  function viewOf({ stream, servedFrom, leaving }: Client): { view: ProxyView; zone: string } | undefined {
     const { namespace, pod: name, account } = stream.proxy;
     const pod = options.pod(namespace, name);
     if (model === undefined || pod === undefined || pod.ips.length === 0) return undefined;
     if (!model.pods.has(`${namespace}/${name}`) && revision < servedFrom) return undefined;
     const zone = options.zoneOf(pod);
-    return { view: viewFor(model, { namespace, name, account, ips: pod.ips, zone }), zone };
+    const view = viewFor(model, { namespace, name, account, ips: pod.ips, zone });
+    return { view: leaving === undefined ? view : { ...view, inbound: leaving }, zone };
   }
 
-  function give(client: Client, view: ProxyView, endpoints: ResourceMap): void {
+  /** True when that is anything new. */
+  function give(client: Client, view: ProxyView, endpoints: ResourceMap): boolean {
     const { secrets } = client;
     client.view = view;
     client.endpoints = endpoints;
-    if (secrets === undefined || bundles === undefined) return;
+    audience.join(client, groupOf(view.outbound, client.zone));
+    if (secrets === undefined || bundles === undefined) return false;
     const bundle = bundles.bundle(view);
     const maps = {
       [CLUSTER]: bundle.clusters,
@@ -98,39 +124,58 @@ export function createDistribution(options: DistributionOptions): Distribution {
     const same = known !== undefined && TYPES.every((type) => known[type] === maps[type]);
     const snapshot = same ? known : snapshotOf((type) => maps[type]);
     snapshots.set(key, snapshot);
+    const last = client.snapshot;
     client.snapshot = refusals.lastGood(client.stream.proxy.account, snapshot);
+    if (client.snapshot === last) return false;
     client.onSnapshot(client.snapshot);
+    return true;
   }
 
-  /** Brings one sidecar to the current model. */
-  function refresh(client: Client): void {
+  function toldAs(told: readonly ProxyStream[]): Told {
+    return { told, settled: (ms) => waiters.until(told, ms) };
+  }
+
+  /** Brings one sidecar to the current model; true when that is anything new. */
+  function refresh(client: Client): boolean {
     const found = viewOf(client);
-    if (found === undefined || bundles === undefined) return;
+    if (found === undefined || bundles === undefined) return false;
     client.zone = found.zone;
-    give(client, found.view, bundles.endpoints(found.view.outbound, found.zone));
+    return give(client, found.view, bundles.endpoints(found.view.outbound, found.zone));
   }
 
-  /** Sidecars with changed inbound chains, where others' outbound side changes too, get theirs before. */
-  async function serversFirst(): Promise<void> {
+  /**
+   * A call must find its server's chain: sidecars with changed inbound chains, where others' outbound side changes too, get
+   * new ones before the clients, and lose old ones after them. Gives the clients that keep chains until then.
+   */
+  async function serversFirst(): Promise<readonly Client[]> {
     const servers: [Client, ProxyView][] = [];
     let outboundChanges = false;
-    await inChunks(clients.values(), (client) => {
+    await inChunks([...clients.values()], (client) => {
+      client.leaving = undefined; // of a revision that did not come to its end
       const found = viewOf(client);
       const { view: before } = client;
       if (found === undefined || before === undefined) return;
       if (found.view.outbound.key !== before.outbound.key) outboundChanges = true;
       if (found.view.inbound.key !== before.inbound.key) servers.push([client, found.view]);
     });
-    if (!outboundChanges || servers.length === 0) return;
-    await inChunks(servers, ([client, view]) => {
+    if (!outboundChanges) return [];
+    const keeping: Client[] = [];
+    await inChunks(servers, ([client, { inbound: next }]) => {
       if (client.view === undefined || client.endpoints === undefined) return;
-      give(client, { outbound: client.view.outbound, inbound: view.inbound }, client.endpoints);
+      const inbound = withLeavingChains(next, client.view.inbound);
+      if (inbound !== next) {
+        client.leaving = inbound;
+        keeping.push(client);
+      }
+      give(client, { outbound: client.view.outbound, inbound }, client.endpoints);
     });
-    const told = servers.map(([{ stream }]) => stream);
-    await waiters.until(
-      () => told.every((stream) => !clients.has(stream) || stream.settled([LISTENER, ROUTES])),
-      serversFirstMs,
-    );
+    await acknowledged(servers.map(([{ stream }]) => stream));
+    return keeping;
+  }
+
+  /** Routes, and listeners with their chains; no longer than the order between sidecars is worth. */
+  function acknowledged(streams: readonly ProxyStream[]): Promise<boolean> {
+    return waiters.until(streams, serversFirstMs, ORDERED);
   }
 
   return {
@@ -147,6 +192,7 @@ export function createDistribution(options: DistributionOptions): Distribution {
         endpoints: undefined,
         zone: '',
         snapshot: undefined,
+        leaving: undefined,
       };
       const { namespace, pod, account } = stream.proxy;
       clients.set(stream, client);
@@ -159,8 +205,9 @@ export function createDistribution(options: DistributionOptions): Distribution {
       return {
         close() {
           clients.delete(stream);
+          audience.leave(client);
           stopSecrets();
-          waiters.look();
+          waiters.gone(stream);
           if (![...clients.keys()].some((other) => other.proxy.account === account)) refusals.forget(account);
         },
       };
@@ -173,22 +220,47 @@ export function createDistribution(options: DistributionOptions): Distribution {
       revision += 1;
       if (bundles === undefined) bundles = createBundles(model, options.translate);
       else bundles.next(model);
-      await serversFirst();
+      const keeping = await serversFirst();
       // Snapshots of two revisions are remembered: what neither asked for, keys of certificates included, goes.
       snapshotsBefore = snapshots;
       snapshots = new Map();
-      await inChunks([...clients.values()], refresh);
-      return { problems: result.problems, compileMs };
+      const told = new Set<ProxyStream>();
+      const bring = (client: Client): void => {
+        if (clients.has(client.stream) && refresh(client)) told.add(client.stream);
+      };
+      await inChunks([...clients.values()], bring);
+      if (keeping.length > 0) {
+        await acknowledged([...told]);
+        for (const client of keeping) client.leaving = undefined;
+        await inChunks(keeping, bring);
+      }
+      return { ...toldAs([...told]), problems: result.problems, compileMs };
+    },
+    async updateEndpoints(changes) {
+      if (model === undefined || bundles === undefined) return undefined;
+      let next = model;
+      const services: NameKey[] = [];
+      for (const change of changes) {
+        const update = updateEndpoints(next, change);
+        if (update.kind === 'recompile') return undefined;
+        next = update.model;
+        if (update.kind === 'endpoints') services.push(update.service);
+      }
+      if (services.length === 0) return toldAs([]);
+      model = next;
+      const told: ProxyStream[] = [];
+      for (const [group, endpoints] of bundles.replaceEndpoints(model, services)) {
+        await inChunks([...audience.of(group)], (client) => {
+          if (client.view === undefined || !clients.has(client.stream)) return;
+          if (give(client, client.view, endpoints)) told.push(client.stream);
+        });
+      }
+      return toldAs(told);
     },
     snapshotOf: (stream) => clients.get(stream)?.snapshot,
-    settled: (ms) =>
-      waiters.until(
-        () => [...clients.values()].every(({ stream, snapshot }) => snapshot === undefined || stream.settled()),
-        ms,
-      ),
-    acked: () => waiters.look(),
+    acked: (stream) => waiters.look(stream),
     nacked(stream, nack) {
-      waiters.look();
+      waiters.look(stream);
       const { account } = stream.proxy;
       for (const culprit of nack.culprits) {
         const held = stream.held(nack.type, culprit.name);

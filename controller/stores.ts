@@ -13,15 +13,18 @@ import {
   TrafficSplits,
   TrafficTargets,
 } from '#kubernetes/kinds.ts';
-import type { Kind, KubeObject, Reflector, ReflectorOptions, Store } from '#kubernetes/types.ts';
+import type { Kind, KubeObject, ObjectKey, Reflector, ReflectorOptions, Store } from '#kubernetes/types.ts';
 import type { AccountKey } from '#mesh/identity.ts';
-import type { MeshObjects, MeshSettings, PodObject } from '#mesh/objects.ts';
+import type { NameKey } from '#mesh/model.ts';
+import type { EndpointSliceObject, MeshObjects, MeshSettings, PodObject } from '#mesh/objects.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { parseNamespace, parseNode } from './parse/cluster.ts';
 import { type ControllerSettings, parseSettings } from './parse/config.ts';
 import { parsePod } from './parse/pod.ts';
 import { httpRouteGroup, type Parsed, tcpRoute, trafficSplit, trafficTarget } from './parse/policies.ts';
 import { parseEndpointSlice, parseService } from './parse/service.ts';
+import type { Change } from './pending.ts';
+import { createSliceIndex, serviceOf } from './slice-index.ts';
 
 const MESH_CONFIG = 'osm-mesh-config';
 
@@ -31,8 +34,8 @@ export interface StoresOptions {
   readonly namespace: string;
   readonly meshName: string;
   readonly clusterDomain: string;
-  /** Called after something that a compile reads has changed, with the kind. */
-  readonly onChange: (kind: string) => void;
+  /** Called after something that a compile reads has changed. */
+  readonly onChange: (change: Change) => void;
   /** Called when a MeshConfig cannot be used; the last good one stays. */
   readonly onConfigError: (errors: readonly { readonly field: string; readonly message: string }[]) => void;
 }
@@ -45,6 +48,8 @@ export interface Stores {
   /** Of the last valid MeshConfig. */
   readonly settings: () => ControllerSettings | undefined;
   objects(settings: MeshSettings): MeshObjects;
+  /** All slices of one service (`<namespace>/<name>`). */
+  slicesOf(service: NameKey): EndpointSliceObject[];
   /** Objects that could not be parsed at all. */
   problems(): Problem[];
   readonly pods: Store<PodObject>;
@@ -59,17 +64,22 @@ export function createStores(options: StoresOptions): Stores {
   const reflectors: { kind: string; reflector: { start(): void; stop(): void; readonly isSynced: boolean } }[] = [];
   let settings: ControllerSettings | undefined;
 
-  function watch<T>(kind: Kind, transform: (object: KubeObject) => T | undefined, compiled = true): Store<T> {
+  function watch<T>(kind: Kind, transform: (object: KubeObject) => T | undefined): Store<T> {
     const reflector = reflect({ kind, transform });
     reflectors.push({ kind: kind.kind, reflector });
-    if (compiled) {
-      reflector.store.subscribe((change) => {
-        // Most updates of a pod or a slice touch nothing that the mesh reads (conditions, restarts, annotations).
-        if (change.type === 'updated' && isDeepStrictEqual(change.object, change.previous)) return;
-        options.onChange(kind.kind);
-      });
-    }
     return reflector.store;
+  }
+
+  /** A compile reads it: says so when it changed, and the mesh can see the change. */
+  function compiled<T>(kind: Kind, store: Store<T>, changeOf?: (object: T) => Change): Store<T> {
+    store.subscribe((change) => {
+      // Most updates of a pod or a slice touch nothing that the mesh reads (conditions, restarts, annotations).
+      if (change.type === 'updated' && isDeepStrictEqual(change.object, change.previous)) return;
+      // What is in no monitored namespace is nothing to a compile; a namespace that joins is a change of its own.
+      if (kind.namespaced && namespaces.get(namespaceOf(change.key))?.monitored !== true) return;
+      options.onChange(changeOf?.(change.type === 'deleted' ? change.previous : change.object) ?? { kind: kind.kind });
+    });
+    return store;
   }
 
   const config = reflect({
@@ -85,19 +95,23 @@ export function createStores(options: StoresOptions): Stores {
     if (!result.ok) return options.onConfigError(result.errors);
     if (isDeepStrictEqual(result.settings, settings)) return;
     settings = result.settings;
-    options.onChange(MeshConfigs.kind);
+    options.onChange({ kind: MeshConfigs.kind });
   });
 
   const namespaces = watch(Namespaces, (object) => parseNamespace(object, meshName));
-  const services = watch(Services, parseService);
+  compiled(Namespaces, namespaces);
+  const services = compiled(Services, watch(Services, parseService));
   const slices = watch(EndpointSlices, parseEndpointSlice);
-  const pods = watch(Pods, parsePod);
-  const nodes = watch(Nodes, parseNode);
-  const accounts = watch(ServiceAccounts, ({ metadata }) => metadata.uid, false);
-  const targets = watch(TrafficTargets, trafficTarget);
-  const groups = watch(HttpRouteGroups, httpRouteGroup);
-  const tcpRoutes = watch(TcpRoutes, tcpRoute);
-  const splits = watch(TrafficSplits, trafficSplit);
+  // First, so that whoever is told of a change finds the slices as they are now.
+  const slicesOf = createSliceIndex(slices);
+  compiled(EndpointSlices, slices, (slice) => ({ kind: EndpointSlices.kind, service: serviceOf(slice) }));
+  const pods = compiled(Pods, watch(Pods, parsePod));
+  const nodes = compiled(Nodes, watch(Nodes, parseNode));
+  const accounts = watch(ServiceAccounts, ({ metadata }) => metadata.uid);
+  const targets = compiled(TrafficTargets, watch(TrafficTargets, trafficTarget));
+  const groups = compiled(HttpRouteGroups, watch(HttpRouteGroups, httpRouteGroup));
+  const tcpRoutes = compiled(TcpRoutes, watch(TcpRoutes, tcpRoute));
+  const splits = compiled(TrafficSplits, watch(TrafficSplits, trafficSplit));
 
   return {
     start: () => {
@@ -125,12 +139,17 @@ export function createStores(options: StoresOptions): Stores {
       tcpRoutes: usable(tcpRoutes),
       trafficSplits: usable(splits),
     }),
+    slicesOf,
     problems: () => [targets, groups, tcpRoutes, splits].flatMap((store) => [...unusable(store)]),
     pods,
     accounts,
     accountUid: (account) => accounts.get(account),
     zoneOf: (pod) => nodes.get(pod.node)?.zone ?? '',
   };
+}
+
+function namespaceOf(key: ObjectKey): string {
+  return key.slice(0, key.indexOf('/'));
 }
 
 function usable<T>(store: Store<Parsed<T>>): T[] {

@@ -33,7 +33,24 @@ export function diff(held: ReadonlyMap<string, Versioned>, wanted: ResourceMap):
     else if (before.hash !== resource.hash) updated.push(resource);
   }
   for (const name of held.keys()) if (!wanted.has(name)) removed.push(name);
-  const result = { added, updated, removed };
+  return remember(held, wanted, { added, updated, removed });
+}
+
+/**
+ * A map with other versions of some of its resources. The difference is known, so nobody has to look for it: a change of one
+ * resource costs its holders the same however many others they hold.
+ */
+export function withUpdates(map: ResourceMap, updated: readonly Resource[]): ResourceMap {
+  const next = new Map(map);
+  for (const resource of updated) {
+    if (!next.has(resource.name)) throw new Error(`${resource.name} is no resource of the map`);
+    next.set(resource.name, resource); // a key that is there keeps its place: the map stays sorted
+  }
+  remember(map, next, { added: [], updated, removed: [] });
+  return next;
+}
+
+function remember(held: object, wanted: object, result: ResourceDiff): ResourceDiff {
   const ofHeld = memory.get(held) ?? new WeakMap<object, ResourceDiff>();
   memory.set(held, ofHeld.set(wanted, result));
   return result;
