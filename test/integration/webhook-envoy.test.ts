@@ -16,6 +16,7 @@ import { eventually } from '#test/support/eventually.ts';
 import { bootstrapArgument } from '#webhook/inject/bootstrap.ts';
 import { TOKEN_DIRECTORY, TRUST_DIRECTORY } from '#webhook/inject/names.ts';
 import { type ProbeTarget, probePath } from '#webhook/inject/probes.ts';
+import { type Delay, stopDelays } from '#webhook/inject/shutdown.ts';
 import { trustConfigMapData } from '#webhook/inject/trust.ts';
 
 const podAddress = '127.0.0.1';
@@ -96,9 +97,9 @@ describe('bootstrap on a real Envoy', function () {
   }
 
   /** Without the controller, for whose configuration a sidecar waits before it listens at all. */
-  function alone(probes: ProbeTarget[]): string {
+  function alone(probes: ProbeTarget[], delays: Delay[] = []): string {
     const config = JSON.parse(
-      onThisMachine(bootstrapArgument({ controlPlaneNamespace: 'osm-system', probes })),
+      onThisMachine(bootstrapArgument({ controlPlaneNamespace: 'osm-system', probes, delays })),
     ) as Record<string, unknown>;
     delete config['dynamic_resources'];
     return JSON.stringify(config);
@@ -241,6 +242,31 @@ describe('bootstrap on a real Envoy', function () {
       deadlineMs: 3_000,
       everyMs: 50,
     });
+  });
+
+  it('answers the hooks of an ordinary sidecar when their time is over, and is ready meanwhile', async () => {
+    writeTrust((await servingPair('x')).cert, 'token');
+    const log = start(alone([], stopDelays(2, 1)));
+    const status = async (path: string) => (await fetch(`http://${podAddress}:${ready}${path}`)).status;
+    await eventually('it is ready', async () => (await status('/ready')) === 200, {
+      deadlineMs: 20_000,
+      everyMs: 50,
+      state: async () => log(),
+    });
+    const started = performance.now();
+    const order: string[] = [];
+    const asked = async (path: string, code: number) => {
+      assert.equal(await status(path), code, path);
+      order.push(path);
+      return performance.now() - started;
+    };
+    const [hold, sleep, meanwhile] = await Promise.all([
+      asked('/osm-hold', 200),
+      asked('/osm-sleep', 200),
+      asked('/ready', 200),
+    ]);
+    assert.deepEqual(order, ['/ready', '/osm-sleep', '/osm-hold']);
+    assert.ok(hold >= 1_990 && sleep >= 990 && meanwhile < 1_000, `${hold} ${sleep} ${meanwhile} ms`);
   });
 });
 

@@ -14,10 +14,13 @@ import {
 } from './envoy.ts';
 import { probeClusters, probeListeners } from './probe-listeners.ts';
 import { type ProbeTarget, sharedPort } from './probes.ts';
+import { type Delay, delayFilter, delayRoute } from './shutdown.ts';
 
 export interface BootstrapOptions {
   readonly controlPlaneNamespace: string;
   readonly probes: readonly ProbeTarget[];
+  /** What an ordinary sidecar answers late on its ready port (shutdown.ts); none where it is native. */
+  readonly delays?: readonly Delay[];
 }
 
 export function bootstrap(options: BootstrapOptions): EnvoyObject {
@@ -48,7 +51,7 @@ export function bootstrap(options: BootstrapOptions): EnvoyObject {
       layers: [{ name: 'static', static_layer: { 're2.max_program_size.error_level': 32768 } }],
     },
     static_resources: {
-      listeners: [readyListener(), ...probeListeners(options.probes)],
+      listeners: [readyListener(options.delays ?? []), ...probeListeners(options.probes)],
       clusters: [
         controllerCluster(options.controlPlaneNamespace),
         staticCluster('envoy-admin', ADMIN_PORT),
@@ -105,7 +108,7 @@ function readTarget(line: string): ProbeTarget | undefined {
   };
 }
 
-function readyListener(): EnvoyObject {
+function readyListener(delays: readonly Delay[]): EnvoyObject {
   return {
     name: 'ready',
     address: socketAddress(POD_ADDRESS, READY_PORT),
@@ -113,8 +116,9 @@ function readyListener(): EnvoyObject {
       {
         filters: [
           httpFilter({
-            routes: [{ match: { path: '/ready' }, route: { cluster: 'envoy-admin' } }],
-            filters: [],
+            routes: [{ match: { path: '/ready' }, route: { cluster: 'envoy-admin' } }, ...delays.map(delayRoute)],
+            filters: delays.length > 0 ? [delayFilter] : [],
+            ...(delays.length > 0 && { patient: true }),
           }),
         ],
       },

@@ -20,6 +20,7 @@ import {
 import type { Container, Volume } from './pod.ts';
 import type { ProbeTarget } from './probes.ts';
 import type { InjectSettings } from './settings.ts';
+import { type Delay, holdHook } from './shutdown.ts';
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
@@ -48,7 +49,11 @@ export function initContainer(settings: InjectSettings, redirect: RedirectOption
 }
 
 /** Envoy. As a native sidecar it starts before, and stops after, everything that comes behind it in the pod. */
-export function sidecarContainer(settings: InjectSettings, probes: readonly ProbeTarget[]): Container {
+export function sidecarContainer(
+  settings: InjectSettings,
+  { probes, delays }: { readonly probes: readonly ProbeTarget[]; readonly delays: readonly Delay[] },
+): Container {
+  const hold = holdHook(delays);
   return {
     name: SIDECAR_CONTAINER,
     image: settings.envoyImage,
@@ -71,7 +76,7 @@ export function sidecarContainer(settings: InjectSettings, probes: readonly Prob
       '--service-cluster',
       '$(SERVICE_ACCOUNT).$(POD_NAMESPACE)',
       '--config-yaml',
-      bootstrapArgument({ controlPlaneNamespace: settings.controlPlaneNamespace, probes }),
+      bootstrapArgument({ controlPlaneNamespace: settings.controlPlaneNamespace, probes, delays }),
     ],
     env: [
       field('POD_NAME', 'metadata.name'),
@@ -101,6 +106,7 @@ export function sidecarContainer(settings: InjectSettings, probes: readonly Prob
       // An hour: a pod that no controller answers yet waits, and is not restarted for it.
       failureThreshold: 3600,
     },
+    ...(hold && { lifecycle: { preStop: hold } }),
     volumeMounts: [
       { name: TOKEN_VOLUME, mountPath: TOKEN_DIRECTORY, readOnly: true },
       { name: TRUST_VOLUME, mountPath: TRUST_DIRECTORY, readOnly: true },

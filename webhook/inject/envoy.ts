@@ -31,6 +31,8 @@ export interface HttpParts {
   readonly routes: readonly EnvoyObject[];
   /** HTTP filters before the router. */
   readonly filters: readonly EnvoyObject[];
+  /** Lets a request wait for its answer beyond Envoy's five minutes. */
+  readonly patient?: boolean;
 }
 
 /** An HTTP connection manager for callers that are the kubelet. */
@@ -40,6 +42,7 @@ export function httpFilter(parts: HttpParts): EnvoyObject {
     typed_config: {
       '@type': typeUrl('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
       stat_prefix: 'k',
+      ...(parts.patient && { stream_idle_timeout: '0s' }),
       route_config: parts.routes.length === 0 ? {} : routesFor(parts.routes),
       http_filters: [
         ...parts.filters,

@@ -7,6 +7,7 @@ import type { Pod, PodSpec } from './pod.ts';
 import { probeTargets, rewriteProbes } from './probes.ts';
 import { restore } from './restore.ts';
 import type { InjectSettings } from './settings.ts';
+import { delayStop, graceSeconds, stopDelays } from './shutdown.ts';
 
 /**
  * Pure, deterministic and idempotent: `inject(inject(pod)) = inject(pod)`. The pod must be one that `decide` injects.
@@ -18,9 +19,11 @@ export function inject(pod: Pod, settings: InjectSettings): Pod {
   const spec = withOwnContainers(original.spec);
   const probes = probeTargets(spec);
   rewriteProbes(spec, probes);
-  delayStop(spec, preStopSleepOf(pod, settings.preStopSleepSeconds));
+  const sleepSeconds = preStopSleepOf(pod, settings.preStopSleepSeconds);
+  delayStop(spec, sleepSeconds, settings.nativeSidecars);
+  const delays = settings.nativeSidecars ? [] : stopDelays(graceSeconds(spec), sleepSeconds);
   const init = initContainer(settings, redirectOf(pod, settings));
-  const sidecar = sidecarContainer(settings, probes);
+  const sidecar = sidecarContainer(settings, { probes, delays });
   const annotations = annotationsOf(original, settings);
   return {
     ...pod,
@@ -72,12 +75,4 @@ function withOwnContainers(spec: PodSpec): PodSpec {
     containers: copyJson(spec.containers),
     ...(spec.initContainers && { initContainers: copyJson(spec.initContainers) }),
   };
-}
-
-function delayStop(spec: PodSpec, seconds: number): void {
-  if (seconds === 0) return;
-  for (const container of spec.containers) {
-    if (container.lifecycle?.preStop) continue;
-    container.lifecycle = { ...container.lifecycle, preStop: { sleep: { seconds } } };
-  }
 }

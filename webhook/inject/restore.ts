@@ -6,6 +6,7 @@ import { isOurInit, isOurSidecar, isOurVolume, probesOf } from './containers.ts'
 import { copyJson } from './copy.ts';
 import { type Container, type Pod, allContainers } from './pod.ts';
 import { restoreProbes } from './probes.ts';
+import { restoreStop } from './shutdown.ts';
 
 export function findSidecar(pod: Pod): Container | undefined {
   return allContainers(pod.spec).find(isOurSidecar);
@@ -23,6 +24,7 @@ export function restore(pod: Pod): Pod {
   // As they were: lists that only injection made are gone again.
   if (spec.initContainers.length === 0) delete spec.initContainers;
   if (spec.volumes.length === 0) delete spec.volumes;
+  for (const container of spec.containers) restoreStop(container);
   if (sidecar) restoreProbes(spec, probesOf(sidecar) ?? []);
   return { ...pod, spec };
 }
