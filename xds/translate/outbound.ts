@@ -51,6 +51,7 @@ function listener(ipv6: boolean): Uint8Array {
 }
 
 function* targets(view: OutboundView): Iterable<ChainAddresses> {
+  yield sidecarItself;
   for (const { port, addresses, routes } of view.httpPorts) {
     yield { port, addresses, chain: httpChainName(routes.name) };
   }
@@ -59,6 +60,12 @@ function* targets(view: OutboundView): Iterable<ChainAddresses> {
   }
   for (const { port, addresses } of view.deniedTcp) yield { port, addresses, chain: DENIED_CHAIN };
 }
+
+/**
+ * What the redirect sends here never meant the loopback address: the application called the sidecar's own port. Passed
+ * through, such a call would come back here, and again, until Envoy runs out of stack.
+ */
+const sidecarItself: ChainAddresses = { port: OUTBOUND_PORT, addresses: ['127.0.0.1', '::1'], chain: DENIED_CHAIN };
 
 const httpChainName = (routes: string): string => `http.${routes}`;
 const tcpChainName = (service: OutboundTcpService): string => `tcp.${service.name}`;
