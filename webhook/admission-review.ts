@@ -68,7 +68,7 @@ export function encodeReview(uid: string, verdict: Verdict): object {
       uid,
       allowed,
       ...(warnings && warnings.length > 0 && { warnings }),
-      ...(!allowed && { status: { code: code ?? 403, message: message ?? 'refused', reason: 'Forbidden' } }),
+      ...(!allowed && { status: statusOf(code ?? 403, message ?? 'refused') }),
       ...(patch &&
         patch.length > 0 && {
           patchType: 'JSONPatch',
@@ -77,6 +77,19 @@ export function encodeReview(uid: string, verdict: Verdict): object {
     },
   };
 }
+
+/** kubectl shows the reason in brackets, and programs go by it: "try again" must not look like "never". */
+function statusOf(code: number, message: string): object {
+  return { code, message, reason: statusReasons.get(code) ?? 'Forbidden' };
+}
+
+const statusReasons: ReadonlyMap<number, string> = new Map([
+  [400, 'BadRequest'],
+  [404, 'NotFound'],
+  [422, 'Invalid'],
+  [500, 'InternalError'],
+  [503, 'ServiceUnavailable'],
+]);
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -12,7 +12,7 @@ import { type MeshInjection, settingsFor } from './inject/settings.ts';
 export interface MutationSources {
   /** Undefined while there is no valid MeshConfig. */
   readonly mesh: () => MeshInjection | undefined;
-  /** Looks in the store, then asks the API server: a namespace may be younger than our watch. Undefined: there is none. */
+  /** Looks in the store, then asks the API server: a namespace may be younger than our watch. Undefined: there is none. Rejects when nobody can say. */
   readonly namespace: (name: string) => Promise<Namespace | undefined>;
 }
 
@@ -31,10 +31,17 @@ export async function reviewPod(request: AdmissionRequest, sources: MutationSour
     return failure(
       'no-mesh-config',
       503,
-      'the injector has no valid MeshConfig yet; apply one, or correct it as its status says',
+      'the mesh cannot take pods yet: the injector has seen no valid MeshConfig; apply one named osm-mesh-config, or correct it as its status says',
     );
   }
-  const namespace = await sources.namespace(request.namespace);
+  const namespace = await sources.namespace(request.namespace).catch((error: unknown) => asError(error));
+  if (namespace instanceof Error) {
+    return failure(
+      'namespace-unreadable',
+      503,
+      `the injector cannot read namespace ${request.namespace} from the API server, and does not guess whether the pod is in the mesh; try again in a moment (${namespace.message})`,
+    );
+  }
   if (namespace === undefined) {
     return failure('namespace-not-found', 404, `namespace ${request.namespace} does not exist`);
   }
@@ -61,6 +68,10 @@ function skipWarnings(
 ): string[] {
   const asked = SOURCES.some((source) => meaningOf(source.value(pod, namespace)) === 'on');
   return asked && reason !== 'disabled' ? [`no sidecar was added: ${message} (${reason})`] : [];
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 export function failure(reason: string, code: number, message: string): Reviewed {

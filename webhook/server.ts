@@ -70,7 +70,11 @@ function reviewPolicy(request: AdmissionRequest): Reviewed {
 /** A fault of ours is a refusal: a pod must not start outside the mesh because of it. */
 function unexpected(error: unknown, log: FastifyBaseLogger): Reviewed {
   log.error({ err: error }, 'review failed');
-  return failure('internal-error', 500, 'the injector failed on this object; its log says more');
+  return failure(
+    'internal-error',
+    500,
+    'the injector failed on this object, which is its own fault: see its log (kubectl -n <control plane namespace> logs deployment/osm-injector)',
+  );
 }
 
 function logReview(log: FastifyBaseLogger, request: AdmissionRequest | undefined, reviewed: Reviewed): void {

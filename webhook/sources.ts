@@ -63,7 +63,7 @@ export function createSources({ client, defaults, log, onMeshConfig }: SourceOpt
       const known = namespaces.store.get(name);
       // The API server asks only about namespaces of the mesh: if ours looks otherwise, it is older than that.
       if (known?.metadata.labels?.[MONITORED_BY] === defaults.meshName) return known;
-      const fresh = await client.get(Namespaces, name);
+      const fresh = await withinLimit(client.get(Namespaces, name));
       return fresh && namespaceOf(fresh);
     },
     missing: () => [
@@ -80,6 +80,19 @@ export function createSources({ client, defaults, log, onMeshConfig }: SourceOpt
       configs.stop();
     },
   };
+}
+
+/** The API server gives a webhook 5 s, and then says only that it was late: our own sentence must come before that. */
+const lookupLimitMs = 3_000;
+
+async function withinLimit<T>(answer: Promise<T>): Promise<T> {
+  const limit = Promise.withResolvers<never>();
+  const timer = setTimeout(() => limit.reject(new Error(`no answer within ${lookupLimitMs / 1000} s`)), lookupLimitMs);
+  try {
+    return await Promise.race([answer, limit.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function namespaceOf({ metadata: { name, labels, annotations } }: KubeObject): Namespace {

@@ -1,9 +1,6 @@
 /** The injector as a whole, called by a real API server over TLS: a MutatingWebhookConfiguration, pods, and their answers. */
 import assert from 'node:assert/strict';
-import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
-import { webcrypto } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -22,6 +19,7 @@ import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
 import { eventually } from '#test/support/eventually.ts';
 import type { Container, PodSpec } from '#webhook/inject/pod.ts';
 import { type Injector, startInjector } from '#webhook/injector.ts';
+import { writePair } from './webhook-process.ts';
 
 describe('injector behind a real API server', function () {
   this.timeout(120_000);
@@ -29,6 +27,7 @@ describe('injector behind a real API server', function () {
   let client: Client;
   let injector: Injector;
   let directory: string;
+  let authorityPem: string;
 
   const ready = async () => (await fetch(`http://127.0.0.1:${injector.healthPort}/health/ready`)).status;
 
@@ -47,7 +46,7 @@ describe('injector behind a real API server', function () {
       'openservicemesh.io/monitored-by': 'osm',
       'openservicemesh.io/sidecar-injection': 'enabled',
     });
-    await writePair(directory);
+    authorityPem = await writePair(directory, '127.0.0.1');
     injector = await startInjector({
       client,
       environment: {
@@ -142,7 +141,7 @@ describe('injector behind a real API server', function () {
 
   it('serves a new certificate without a restart', async () => {
     const before = await servedSerial(injector.webhookPort);
-    await writePair(directory);
+    await writePair(directory, '127.0.0.1');
     await eventually(
       'another certificate is served',
       async () => (await servedSerial(injector.webhookPort)) !== before,
@@ -182,27 +181,6 @@ const meshConfigCrd: KubeObject = {
     ],
   },
 };
-
-let authorityPem = '';
-
-/** A new self-signed pair for 127.0.0.1, as the mounted Secret would hold it. */
-async function writePair(directory: string): Promise<void> {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    keys,
-    name: 'CN=osm-injector',
-    notAfter: new Date(Date.now() + 3_600_000),
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    extensions: [
-      new x509.BasicConstraintsExtension(true),
-      new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
-    ],
-  });
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  authorityPem = certificate.toString('pem');
-  await writeFile(join(directory, 'tls.crt'), authorityPem);
-  await writeFile(join(directory, 'tls.key'), `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`);
-}
 
 function servedSerial(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
