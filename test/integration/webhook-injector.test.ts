@@ -59,7 +59,8 @@ describe('injector behind a real API server', function () {
         nativeSidecars: true,
         listenAddress: undefined,
       },
-      log: pino({ level: 'silent' }),
+      // The level follows MeshConfig.
+      log: pino({ level: 'silent' }, { write: () => undefined }),
       version: 'test',
       host: '127.0.0.1',
       webhookPort: 0,
