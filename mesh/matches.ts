@@ -12,6 +12,9 @@ export function matchKey(match: HttpMatch): string {
   return JSON.stringify([match.pathRegex, match.methods, match.headers.map(({ name, regex }) => [name, regex])]);
 }
 
+/** A token of HTTP, or a pseudo header such as `:authority`. Envoy refuses all routes over some of the others. */
+const HEADER_NAME = /^:?[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
 /** Undefined, with a problem, when RE2 refuses one of its expressions: Envoy would refuse the whole configuration. */
 export function buildMatch(
   group: HttpRouteGroupObject,
@@ -23,11 +26,23 @@ export function buildMatch(
   const headers = Object.entries(object.headers)
     .map(([name, regex]) => ({ name: name.toLowerCase(), regex }))
     .sort((a, b) => compareText(a.name, b.name));
+  // An empty path was every path in OSM, too.
+  const pathRegex = object.pathRegex === '' ? ANY_REQUEST.pathRegex : object.pathRegex;
   const expressions = [
-    { field: `${field}.pathRegex`, regex: object.pathRegex },
+    { field: `${field}.pathRegex`, regex: pathRegex },
     ...headers.map(({ name, regex }) => ({ field: `${field}.headers.${name}`, regex })),
   ];
   let valid = true;
+  for (const { name } of headers.filter((header) => !HEADER_NAME.test(header.name))) {
+    valid = false;
+    problems.push({
+      key: 'header-name-invalid',
+      object: refOf('HTTPRouteGroup', group),
+      field: `${field}.headers`,
+      message: `${JSON.stringify(name)} cannot be the name of a header: match "${object.name}" allows nothing.`,
+      remedy: 'Correct the name.',
+    });
+  }
   for (const expression of expressions) {
     const reason = regexError(expression.regex);
     if (reason === undefined) continue;
@@ -42,7 +57,7 @@ export function buildMatch(
   }
   if (!valid) return undefined;
   const methods = object.methods.includes('*') ? [] : sortedSet(object.methods);
-  return { pathRegex: object.pathRegex, methods, headers };
+  return { pathRegex, methods, headers };
 }
 
 /**
@@ -54,12 +69,23 @@ const MAX_PROGRAM_SIZE = 2000;
 
 /** Why Envoy would refuse an expression; undefined when it accepts it. */
 export function regexError(regex: string): string | undefined {
+  if (regex === '') return 'it is empty';
+  const wide = WIDE_ESCAPE.exec(regex)?.[1];
+  if (wide !== undefined) return `${wide} is more than one byte; write the character itself`;
   try {
-    const size = RE2JS.compile(regex).programSize();
+    const size = RE2JS.compile(asBytes(regex)).programSize();
     return size > MAX_PROGRAM_SIZE ? `it compiles to ${size} instructions, more than ${MAX_PROGRAM_SIZE}` : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** Escapes above 255. What follows an even number of backslashes is none. */
+const WIDE_ESCAPE = /(?<!\\)(?:\\\\)*(\\x\{0*[1-9a-f][0-9a-f]{2,}\}|\\[4-7][0-7]{2})/i;
+
+/** Envoy matches bytes: it reads each byte of an expression as a character of Latin-1. */
+function asBytes(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('');
 }
 
 /** Compiled expressions, since the same few are compared over and over. A cache only. */

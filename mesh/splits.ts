@@ -100,11 +100,19 @@ function portBackends(object: TrafficSplitObject, port: MeshPort, context: Split
     if (service === undefined || !(weight > 0)) continue; // Envoy refuses a TCP backend of weight 0
     weights.set(service, (weights.get(service) ?? 0) + Math.round(weight));
   }
+  const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
+  const scale = total > MAX_TOTAL_WEIGHT ? MAX_TOTAL_WEIGHT / total : 1;
   return [...weights]
-    .map(([service, weight]) => ({ service, weight }))
-    .filter(({ weight }) => weight > 0)
+    .filter(([, weight]) => weight > 0)
+    .map(([service, weight]) => ({ service, weight: scale === 1 ? weight : Math.max(1, Math.floor(weight * scale)) }))
     .sort((a, b) => compareText(a.service, b.service));
 }
+
+/**
+ * Envoy refuses all routes of a port, of every service on it, when the weights of one come to more than 32 bits hold. Above
+ * this, well below that, they keep their proportions.
+ */
+const MAX_TOTAL_WEIGHT = 1_000_000_000;
 
 function usableBackend(
   object: TrafficSplitObject,

@@ -194,7 +194,8 @@ describe('access by TrafficTarget', () => {
       });
     }
 
-    for (const pathRegex of ['/(?=x)', '/(a|b|c){1,900}']) {
+    // Envoy reads expressions as bytes: neither an escape above 255 nor a range that ends inside a character is one.
+    for (const pathRegex of ['/(?=x)', '/(a|b|c){1,900}', '/\\x{100}', '/\\777', '/[\\x{e9}-é]']) {
       it(`regex-invalid: ${pathRegex} is skipped, the other matches stay`, () => {
         const objects = cluster({
           ...base,
@@ -205,5 +206,33 @@ describe('access by TrafficTarget', () => {
         assert.equal(call(modelOf(objects), client, requestTo(web, { path: '/good' })), 'answered');
       });
     }
+
+    for (const [key, headers] of [
+      ['regex-invalid', { agent: '' }],
+      ['header-name-invalid', { 'a b\n': 'x' }],
+    ] as const) {
+      it(`${key}: a header that Envoy refuses is skipped, the other matches stay`, () => {
+        const objects = cluster({
+          ...base,
+          trafficTargets: [target('shop/t', ['buy/buyer'], 'shop/web', 'HTTPRouteGroup/routes/bad/good')],
+          httpRouteGroups: [group('shop/routes', { name: 'bad', headers }, { name: 'good', pathRegex: '/good' })],
+        });
+        assert.deepEqual(problemKeys(objects), [key]);
+        assert.equal(call(modelOf(objects), client, requestTo(web, { path: '/good' })), 'answered');
+        assert.notEqual(call(modelOf(objects), client, requestTo(web, { path: '/bad' })), 'answered');
+      });
+    }
+
+    it('an empty path expression means every path, as it did in OSM, and escapes of one byte stay', () => {
+      for (const pathRegex of ['', '/\\x{ff}?b\\\\?ooks']) {
+        const objects = cluster({
+          ...base,
+          trafficTargets: [target('shop/t', ['buy/buyer'], 'shop/web', 'HTTPRouteGroup/routes')],
+          httpRouteGroups: [group('shop/routes', { name: 'any', pathRegex })],
+        });
+        assert.deepEqual(problemKeys(objects), []);
+        assert.equal(call(modelOf(objects), client, requestTo(web, { path: '/books' })), 'answered');
+      }
+    });
   });
 });

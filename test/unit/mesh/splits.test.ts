@@ -45,6 +45,18 @@ describe('traffic splits', () => {
     assert.equal(call(http, client, requestTo(root)), 'unavailable');
   });
 
+  it('weights that come to more than Envoy can add keep their proportions', () => {
+    const weights = { one: 3_000_000_000, two: 1_000_000_000 };
+    const model = modelOf(withSplits(split('shop/s', 'root', weights)));
+    const found = shares(model, client, requestTo(root));
+    assert.deepEqual(found, { 'shop/one': 0.75, 'shop/two': 0.25 });
+    const [port] = viewFor(model, proxy(client)).outbound.httpPorts;
+    const action = port?.routes.virtualHosts.find(({ name }) => name === 'shop/root')?.action;
+    assert.ok(action?.kind === 'forward');
+    const sum = action.routes[0]?.backends.reduce((all, { weight }) => all + weight, 0);
+    assert.ok(sum !== undefined && sum <= 0xffff_ffff);
+  });
+
   it('an apex may be its own backend, and one account may stand behind all backends', () => {
     const model = modelOf(withSplits(split('shop/s', 'one', { one: 1, two: 1 })));
     assert.deepEqual(shares(model, client, requestTo(one)), { 'shop/one': 0.5, 'shop/two': 0.5 });
