@@ -80,6 +80,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       pending.note(change);
       revisions.trigger(change.kind);
     },
+    onSynced: () => revisions.trigger('all kinds are listed'),
     onConfigError: (errors) => log.error({ errors }, 'the MeshConfig is not valid, the last good one stays in force'),
   });
 

@@ -36,6 +36,8 @@ export interface StoresOptions {
   readonly clusterDomain: string;
   /** Called after something that a compile reads has changed. */
   readonly onChange: (change: Change) => void;
+  /** Called once when every kind has been listed: an empty list says nothing by itself. */
+  readonly onSynced: () => void;
   /** Called when a MeshConfig cannot be used; the last good one stays. */
   readonly onConfigError: (errors: readonly { readonly field: string; readonly message: string }[]) => void;
 }
@@ -61,7 +63,8 @@ export interface Stores {
 
 export function createStores(options: StoresOptions): Stores {
   const { reflect, namespace, meshName, clusterDomain } = options;
-  const reflectors: { kind: string; reflector: { start(): void; stop(): void; readonly isSynced: boolean } }[] = [];
+  const reflectors: { kind: string; reflector: Pick<Reflector<unknown>, 'start' | 'stop' | 'isSynced' | 'synced'> }[] =
+    [];
   let settings: ControllerSettings | undefined;
 
   function watch<T>(kind: Kind, transform: (object: KubeObject) => T | undefined): Store<T> {
@@ -116,6 +119,7 @@ export function createStores(options: StoresOptions): Stores {
   return {
     start: () => {
       for (const { reflector } of reflectors) reflector.start();
+      void Promise.all(reflectors.map(({ reflector }) => reflector.synced)).then(options.onSynced);
     },
     stop: () => {
       for (const { reflector } of reflectors) reflector.stop();
