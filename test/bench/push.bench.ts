@@ -1,0 +1,248 @@
+/**
+ * How long the controller takes to bring a change to every sidecar. It is a process of its own against a real API server;
+ * simulated sidecars, in processes of their own, hold real delta streams over TLS, each for a pod that exists.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
+import { type Client, createClient } from '#kubernetes/client.ts';
+import { ValidatingAdmissionPolicyBindings } from '#kubernetes/kinds.ts';
+import { install, namespace } from '#test/integration/operator-support.ts';
+import { type SidecarFiles, sidecarFiles } from '#test/integration/xds-support.ts';
+import { startApiServer } from '#test/support/apiserver.ts';
+import { eventually } from '#test/support/eventually.ts';
+import { type BenchPod, buildMesh, type MeshSize, tokensOf, writeMeshConfig, writeSlice } from './push-mesh.ts';
+import type { SidecarOptions } from './push-sidecar.ts';
+import type { Expectation, FromWorker, ToWorker } from './push-worker.ts';
+import { type Bench, type BenchResult, measured, median, quantile } from './result.ts';
+
+const SIZE: MeshSize = { namespaces: 5, services: 100, podsEach: 5 };
+const STEPS = [200, 500];
+const WORKERS = 2;
+const CHANGES = 60;
+const POLICY_CHANGES = 4;
+const LIMIT_MS = 10_000;
+
+export const bench: Bench = async () => {
+  const stop: (() => Promise<unknown> | void)[] = [];
+  try {
+    const [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
+    stop.push(
+      () => server.stop(),
+      () => files.remove(),
+    );
+    const admin = createClient(server.clientOptions);
+    stop.push(() => admin.close());
+    await install(admin);
+    // The guard would refuse pods that no injector has made; here are none but ours.
+    await admin.delete(ValidatingAdmissionPolicyBindings, 'osm-sidecar-guard');
+    await loadOrCreateAuthority(admin, { namespace, name: 'osm-ca-bundle' }, { now: Date.now() });
+    await writeMeshConfig(admin, true);
+    const pods = await buildMesh(admin, SIZE);
+    const tokens = await tokensOf(server, admin, pods, 20);
+    const controller = await startController(server.kubeconfigPath, files);
+    stop.push(() => end(controller.process));
+    const fleet = startFleet();
+    stop.push(() => Promise.all(fleet.workers.map(end)));
+    const idle = await controller.rss();
+    const results: BenchResult[] = [];
+    const rss: number[] = [];
+    // Copies of different services first, so that each step holds all accounts.
+    const order = pods.map((_, index) => (index % SIZE.services) * SIZE.podsEach + Math.floor(index / SIZE.services));
+    let open = 0;
+    for (const count of STEPS) {
+      const fresh = order
+        .slice(open, count)
+        .map((index) => sidecarOf(pods[index], tokens[index], controller.xdsPort, files));
+      open = count;
+      const before = controller.cpuMs();
+      const connected = await fleet.measure({ kind: 'complete' }, async () => fleet.open(fresh));
+      results.push(
+        measured(
+          `${fresh.length} sidecars connect to a mesh of ${SIZE.services} services: last ACK`,
+          'ms',
+          connected.ms,
+        ),
+        measured('controller CPU for each of them', 'ms', ((await controller.cpuMs()) - (await before)) / fresh.length),
+      );
+      results.push(...(await endpointChanges(fleet, controller, admin, { pods, count })));
+      results.push(...(await policyChanges(fleet, admin, count)));
+      rss.push(await controller.rss());
+    }
+    const [small = Number.NaN, large = Number.NaN] = rss;
+    const [from = Number.NaN, to = Number.NaN] = STEPS;
+    results.push(
+      measured('controller RSS without sidecars', 'MB', idle / 1024),
+      measured(`controller RSS with ${to} sidecars`, 'MB', large / 1024),
+      measured(`controller RSS slope from ${from} to ${to} sidecars`, 'KB', (large - small) / (to - from), {
+        target: '<= 150',
+      }),
+    );
+    return results;
+  } finally {
+    for (const each of stop.toReversed()) await each();
+  }
+};
+
+async function endpointChanges(
+  fleet: Fleet,
+  controller: ControllerProcess,
+  admin: Client,
+  { pods, count }: { pods: readonly BenchPod[]; count: number },
+): Promise<BenchResult[]> {
+  const times: number[] = [];
+  const bytes: number[] = [];
+  const before = await controller.cpuMs();
+  for (let change = 0; change < CHANGES; change += 1) {
+    const index = (change >> 1) % SIZE.services;
+    const behind = pods.slice(index * SIZE.podsEach, (index + 1) * SIZE.podsEach);
+    const service = `${behind[0]?.namespace}/${behind[0]?.service}`;
+    const done = await fleet.measure({ kind: 'endpoints', service }, () => writeSlice(admin, behind, change % 2 === 1));
+    times.push(done.ms);
+    bytes.push(done.bytes / done.responses);
+  }
+  const cpu = ((await controller.cpuMs()) - before) / CHANGES;
+  return [
+    measured(`endpoint change → last ACK of ${count}, p50`, 'ms', median(times)),
+    measured(`endpoint change → last ACK of ${count}, p99 of ${CHANGES}`, 'ms', quantile(times, 0.99), {
+      target: '<= 1000',
+    }),
+    measured('bytes of one endpoint change to one sidecar', 'B', median(bytes)),
+    measured(`controller CPU of one endpoint change for ${count}`, 'ms', cpu),
+  ];
+}
+
+/** Permissive mode off and on again: everybody's routes and clusters change, the widest change that a policy can make. */
+async function policyChanges(fleet: Fleet, admin: Client, count: number): Promise<BenchResult[]> {
+  const times: number[] = [];
+  for (let change = 0; change < POLICY_CHANGES; change += 1) {
+    const permissive = change % 2 === 1;
+    const clusters = permissive ? SIZE.services : 0;
+    times.push((await fleet.measure({ kind: 'policy', clusters }, () => writeMeshConfig(admin, permissive))).ms);
+  }
+  return [
+    measured(`policy change → last ACK of ${count}, worst of ${POLICY_CHANGES}`, 'ms', Math.max(...times), {
+      target: '<= 2000',
+    }),
+  ];
+}
+
+function sidecarOf(
+  pod: BenchPod | undefined,
+  token: string | undefined,
+  port: number,
+  files: SidecarFiles,
+): SidecarOptions {
+  if (pod === undefined || token === undefined) throw new Error('more sidecars than pods');
+  return {
+    port,
+    rootsPem: files.authority.rootsPem,
+    serverName: `osm-controller.${namespace}.svc`,
+    token,
+    node: `${pod.namespace}/${pod.name}/${pod.uid}`,
+    routes: ['outbound.80', `inbound.${pod.namespace}/${pod.service}.8080`],
+  };
+}
+
+interface ControllerProcess {
+  readonly process: ChildProcess;
+  readonly xdsPort: number;
+  /** User and system time so far. */
+  cpuMs(): Promise<number>;
+  /** Kilobytes, after a collection. */
+  rss(): Promise<number>;
+}
+
+async function startController(kubeconfig: string, files: SidecarFiles): Promise<ControllerProcess> {
+  const child = fork(join(import.meta.dirname, 'push-controller.ts'), [], {
+    execArgv: ['--expose-gc'],
+    env: { ...process.env, KUBECONFIG: kubeconfig, OSM_NAMESPACE: namespace, OSM_TLS_DIR: files.tlsDirectory },
+  });
+  const [ports] = (await once(child, 'message')) as [{ xdsPort: number; healthPort: number }];
+  await eventually(
+    'a ready controller',
+    async () => (await fetch(`http://127.0.0.1:${ports.healthPort}/health/ready`)).status === 200,
+    { deadlineMs: LIMIT_MS },
+  );
+  return {
+    process: child,
+    xdsPort: ports.xdsPort,
+    async cpuMs() {
+      const fields = (await readFile(`/proc/${child.pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
+      return (Number(fields[11]) + Number(fields[12])) * 10; // in ticks of 10 ms
+    },
+    async rss() {
+      child.send('gc');
+      await once(child, 'message');
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
+      return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]);
+    },
+  };
+}
+
+interface Done {
+  /** From before the change was written until the last sidecar's acknowledgement. */
+  readonly ms: number;
+  readonly bytes: number;
+  readonly responses: number;
+}
+
+interface Fleet {
+  readonly workers: readonly ChildProcess[];
+  open(sidecars: readonly SidecarOptions[]): void;
+  /** Makes the change when every worker waits for it. Rejects when a stream ends meanwhile, or after 30 s. */
+  measure(what: Expectation, change: () => Promise<void>): Promise<Done>;
+}
+
+function startFleet(): Fleet {
+  const workers = Array.from({ length: WORKERS }, () => fork(join(import.meta.dirname, 'push-worker.ts')));
+  const send = (worker: ChildProcess, message: ToWorker): boolean => worker.send(message);
+  return {
+    workers,
+    open(sidecars) {
+      for (const [index, worker] of workers.entries()) {
+        send(worker, { do: 'open', sidecars: sidecars.filter((_, at) => at % WORKERS === index) });
+      }
+    },
+    async measure(what, change) {
+      const ready = workers.map((worker) => heard(worker, 'ready'));
+      for (const worker of workers) send(worker, { do: 'expect', what });
+      await Promise.all(ready);
+      const done = Promise.all(workers.map((worker) => heard(worker, 'done')));
+      const started = performance.timeOrigin + performance.now();
+      const [answers] = await Promise.all([done, change()]);
+      return {
+        ms: Math.max(...answers.map(({ at }) => at)) - started,
+        bytes: answers.reduce((sum, answer) => sum + answer.bytes, 0),
+        responses: answers.reduce((sum, answer) => sum + answer.responses, 0),
+      };
+    },
+  };
+}
+
+/** The next message of that kind. */
+function heard<K extends FromWorker['say']>(worker: ChildProcess, kind: K): Promise<Extract<FromWorker, { say: K }>> {
+  return new Promise((resolve, reject) => {
+    const finish = (act: () => void): void => {
+      clearTimeout(timer);
+      worker.off('message', listen);
+      act();
+    };
+    const listen = (message: FromWorker): void => {
+      if (message.say === 'ended') finish(() => reject(new Error(`a sidecar's stream ended: ${message.why}`)));
+      if (message.say === 'missing') finish(() => reject(new Error(`not within ${LIMIT_MS} ms: ${message.why}`)));
+      if (message.say === kind) finish(() => resolve(message as Extract<FromWorker, { say: K }>));
+    };
+    const timer = setTimeout(() => worker.send({ do: 'explain' } satisfies ToWorker), LIMIT_MS);
+    worker.on('message', listen);
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
