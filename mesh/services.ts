@@ -96,6 +96,11 @@ function buildPorts(
     }
     const { port, targetPort } = source;
     const targetPorts = resolveTarget(source, slices, meshed);
+    if (targetPorts.some((target) => SIDECAR_PORTS.includes(target))) {
+      closedPorts.push(port);
+      problems.push(reservedTarget(object, index, targetPorts));
+      continue;
+    }
     const rival = ports.find(
       (other) =>
         isHttp(other.protocol) !== isHttp(protocol) && other.targetPorts.some((target) => targetPorts.includes(target)),
@@ -108,6 +113,19 @@ function buildPorts(
     ports.push({ port, protocol, targetPort, targetPorts });
   }
   return { ports: ports.sort((a, b) => a.port - b.port), closedPorts: sortedNumbers(closedPorts) };
+}
+
+/** What the sidecar itself listens on where it would look for the application: its admin interface, and its listeners. */
+const SIDECAR_PORTS: readonly number[] = [15000, 15001, 15003];
+
+function reservedTarget(object: ServiceObject, index: number, targetPorts: readonly number[]): Problem {
+  return {
+    key: 'target-port-reserved',
+    object: refOf('Service', object),
+    field: `spec.ports[${index}].targetPort`,
+    message: `Port ${object.ports[index]?.port} leads to port ${targetPorts.join(', ')} of the pods, which is the sidecar's own: calls to it are closed.`,
+    remedy: `Let the application listen on another port than ${SIDECAR_PORTS.join(', ')}.`,
+  };
 }
 
 /** A named port is what the endpoints say it is, and before a pod has any, what its containers say. */

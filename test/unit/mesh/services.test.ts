@@ -127,6 +127,16 @@ describe('services', () => {
     assert.equal(call(modelOf(parts), client, requestTo(web, { port: 443 })), 'client:closed');
   });
 
+  it("target-port-reserved: no Service leads to the sidecar's admin interface or back into its listeners", () => {
+    for (const targetPort of [15000, 15001, 15003]) {
+      const web = service('shop/web', { ports: [port(80), port(81, { name: 'x', targetPort })] });
+      const parts = open({ services: [web], pods: [pod('shop/web-1', 'web')] });
+      assert.deepEqual(problemKeys(parts), ['target-port-reserved']);
+      assert.equal(call(modelOf(parts), client, requestTo(web)), 'answered');
+      assert.equal(call(modelOf(parts), client, requestTo(web, { port: 81 })), 'client:closed');
+    }
+  });
+
   it('UDP ports are left alone', () => {
     const dns = service('shop/dns', { ports: [port(53, { protocol: 'UDP' }), port(53, { name: 'tcp-dns' })] });
     const model = modelOf(open({ services: [dns], pods: [pod('shop/dns-1', 'dns')] }));
