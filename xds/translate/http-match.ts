@@ -47,13 +47,21 @@ export function permission(match: HttpMatch): Permission {
 
 function headerMatchers(match: HttpMatch, purpose: Purpose): HeaderMatcher[] {
   const matchers: HeaderMatcher[] = [];
-  if (match.methods.length > 0) matchers.push(header(':method', match.methods.map(escapeRegex).join('|')));
+  if (match.methods.length > 0) matchers.push(oneOf(':method', match.methods));
   for (const { name, regex } of match.headers) matchers.push(header(name === 'host' ? ':authority' : name, regex));
   if (purpose === 'guard') {
     const forbidden = ambiguousPath(match.pathRegex);
     if (forbidden !== undefined) matchers.push({ ...header(':path', forbidden), invertMatch: true });
   }
   return matchers;
+}
+
+/** One value is compared as it is, which costs every request less than an expression does. */
+function oneOf(name: string, values: readonly string[]): HeaderMatcher {
+  const [only, ...others] = values;
+  return only !== undefined && others.length === 0
+    ? { name, headerMatchSpecifier: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: only } } } }
+    : header(name, values.map(escapeRegex).join('|'));
 }
 
 /** RE2 full match on one header. */
