@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { createSecureServer } from 'node:http2';
+import { connect as connectHttp2, createSecureServer, createServer as createHttp2Server } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import 'reflect-metadata';
@@ -127,7 +127,9 @@ describe('bootstrap on a real Envoy', function () {
     assert.ok(none <= 4096, `${none} bytes`);
     for (const one of kinds) {
       const more = bootstrapArgument({ controlPlaneNamespace: 'osm-system', probes: [one] }).length - none;
-      assert.ok(more <= 1024, `a ${one.kind} probe takes ${more} bytes`);
+      // The user's own path stands there twice, once to be restored, and may be of any length.
+      const own = 2 * one.path.length;
+      assert.ok(more - own <= 1024, `a ${one.kind} probe takes ${more} bytes, of which ${own} are the user's`);
     }
     const config = onThisMachine(bootstrapArgument({ controlPlaneNamespace: 'osm-system', probes: kinds }));
     execFileSync(
@@ -230,6 +232,10 @@ describe('bootstrap on a real Envoy', function () {
       null,
     );
     assert.equal(await status(http, '/live'), 404);
+    // Everybody reaches these ports: nothing but the kubelet's own question may pass.
+    const post = await fetch(`http://${podAddress}:${http}${probePath(live)}`, { method: 'POST', body: 'x' });
+    assert.equal(post.status, 404);
+    assert.equal(await status(http, `${probePath(live)}?x=2`), 404);
     assert.equal(await status(ready, '/ready'), 200);
     assert.equal(await status(ready, '/config_dump'), 404);
     assert.equal(await status(raw, '/live?x=1'), 204);
@@ -242,6 +248,50 @@ describe('bootstrap on a real Envoy', function () {
       deadlineMs: 3_000,
       everyMs: 50,
     });
+  });
+
+  it('passes on gRPC health checks, and no other call of the port', async () => {
+    const asked: string[] = [];
+    const application = createHttp2Server();
+    application.on('stream', (stream, headers) => {
+      asked.push(headers[':path'] ?? '');
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end();
+    });
+    servers.push(application);
+    const port = await listen(application);
+    const listenPort = await freePort();
+    writeTrust((await servingPair('x')).cert, 'token');
+    const log = start(alone([target({ slot: 'readiness', kind: 'grpc', listen: listenPort, port, path: '' })]));
+    const call = async (path: string): Promise<string> => {
+      const client = connectHttp2(`http://${podAddress}:${listenPort}`);
+      client.on('error', () => {});
+      try {
+        const stream = client.request({
+          ':method': 'POST',
+          ':path': path,
+          'content-type': 'application/grpc',
+          te: 'trailers',
+        });
+        stream.end();
+        const [headers] = (await once(stream, 'response')) as [Record<string, string>];
+        if (headers['grpc-status'] !== undefined) return `grpc-status ${headers['grpc-status']}`;
+        const trailers = once(stream, 'trailers') as Promise<[Record<string, string>]>;
+        stream.resume();
+        return `grpc-status ${(await trailers)[0]['grpc-status']}`;
+      } finally {
+        client.close();
+      }
+    };
+    const health = '/grpc.health.v1.Health/Check';
+    await eventually(
+      'the health check is passed on',
+      async () => (await call(health).catch(() => '')) === 'grpc-status 0',
+      { deadlineMs: 20_000, everyMs: 50, state: async () => log() },
+    );
+    assert.equal(await call('/shop.Orders/DeleteAll'), 'grpc-status 12');
+    assert.deepEqual(new Set(asked), new Set([health]));
   });
 
   it('answers the hooks of an ordinary sidecar when their time is over, and is ready meanwhile', async () => {

@@ -58,8 +58,6 @@ function routesFor(routes: readonly EnvoyObject[]): EnvoyObject {
       {
         name: '-',
         domains: ['*'],
-        // The kubelet would follow a redirect to the sidecar's port; without the place it takes the 3xx as success.
-        response_headers_to_remove: ['location'],
         routes,
       },
     ],

@@ -16,7 +16,7 @@ export function probeClusters(targets: readonly ProbeTarget[]): EnvoyObject[] {
   for (const target of targets) {
     const name = clusterName(target);
     const plain = staticCluster(name, target.port);
-    clusters.set(name, target.kind === 'tcp' ? { ...plain, ...connectChecks } : plain);
+    clusters.set(name, { ...plain, ...connection[target.kind] });
   }
   return [...clusters.values()];
 }
@@ -35,13 +35,29 @@ const connectChecks: EnvoyObject = {
   ],
 };
 
+const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+const connection: Readonly<Record<ProbeTarget['kind'], EnvoyObject>> = {
+  http: {},
+  grpc: {
+    typed_extension_protocol_options: {
+      [options]: { '@type': typeUrl(options), explicit_http_config: { http2_protocol_options: {} } },
+    },
+  },
+  tcp: connectChecks,
+  https: {},
+};
+
+const clusterPrefix: Readonly<Record<ProbeTarget['kind'], string>> = { http: 'a', grpc: 'g', tcp: 't', https: 's' };
+
 function clusterName(target: ProbeTarget): string {
-  return `${target.kind === 'tcp' ? 't' : 'a'}${target.port}`;
+  return `${clusterPrefix[target.kind]}${target.port}`;
 }
 
 function listenerFilter(group: readonly ProbeTarget[]): EnvoyObject {
-  const [first] = group;
-  if (first && (first.kind === 'https' || first.kind === 'grpc')) {
+  // The application's own TLS cannot be looked into. A port that answers gRPC and HTTPS alike is asked over TLS.
+  const first = group.find((target) => target.kind === 'https');
+  if (first) {
     return {
       name: 'tcp',
       typed_config: {
@@ -52,16 +68,27 @@ function listenerFilter(group: readonly ProbeTarget[]): EnvoyObject {
     };
   }
   return httpFilter({
-    routes: group.filter((target) => target.kind === 'http').map(httpRoute),
+    routes: group.filter((target) => target.kind !== 'tcp').map(httpRoute),
     filters: group.filter((target) => target.kind === 'tcp').map(connectFilter),
   });
 }
 
+/**
+ * The kubelet's own question and no other: these ports stand outside the mesh, for everybody who reaches the pod. The
+ * whole `:path` is compared, since a caller's own query would otherwise be passed on.
+ */
 function httpRoute(target: ProbeTarget): EnvoyObject {
+  // The kubelet hangs up after the probe's own time-out; a second clock here could only disagree with it.
+  const to = { cluster: clusterName(target), timeout: '0s' };
+  if (target.kind === 'grpc') return { match: { path: '/grpc.health.v1.Health/Check' }, route: to };
+  const path = probePath(target);
+  const exactly = (name: string, exact: string) => ({ name, string_match: { exact } });
   return {
-    match: { path: probePath(target) },
-    // The kubelet hangs up after the probe's own time-out; a second clock here could only disagree with it.
-    route: { cluster: clusterName(target), prefix_rewrite: target.path, timeout: '0s' },
+    match: { path, headers: [exactly(':path', path), exactly(':method', 'GET')] },
+    // The kubelet would follow a redirect to the sidecar's port; without the place it takes the 3xx as success.
+    response_headers_to_remove: ['location'],
+    // A connection that is kept may close under the next question; the kubelet makes a new one each time.
+    route: { ...to, retry_policy: { retry_on: 'reset' }, prefix_rewrite: target.path },
   };
 }
 
