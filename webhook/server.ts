@@ -64,7 +64,11 @@ function reviewPolicy(request: AdmissionRequest): Reviewed {
   const verdict = validatePolicy(request.object, request.kind);
   return verdict.allowed
     ? { decision: 'allow', reason: verdict.reason, verdict: { allowed: true } }
-    : { decision: 'refuse', reason: verdict.reason, verdict: { allowed: false, code: 422, message: verdict.message } };
+    : {
+        decision: 'refuse',
+        reason: verdict.reason,
+        verdict: { allowed: false, code: 422, message: `${verdict.message} (${verdict.reason})` },
+      };
 }
 
 /** A fault of ours is a refusal: a pod must not start outside the mesh because of it. */
