@@ -63,10 +63,9 @@ export function bootstrap(options: BootstrapOptions): EnvoyObject {
 
 /** The bootstrap as an argument of a container: JSON in which the kubelet expands POD_ADDRESS and nothing else. */
 export function bootstrapArgument(options: BootstrapOptions): string {
-  return JSON.stringify(bootstrap(options), (_key, value: unknown) =>
-    // A user's path may hold the same letters, but starts with a slash.
-    typeof value === 'string' && value !== POD_ADDRESS ? value.replaceAll('$', '$$$$') : value,
-  );
+  const escaped = JSON.stringify(bootstrap(options)).replaceAll('$', '$$$$');
+  // Between quotes it is a whole value: a user's path may hold the same letters, but starts with a slash.
+  return escaped.replaceAll(`"$${POD_ADDRESS}"`, () => `"${POD_ADDRESS}"`);
 }
 
 /** Reads back the probes of an argument that `bootstrapArgument` wrote; undefined when it did not. */
