@@ -187,6 +187,30 @@ describe('xDS server and a real Envoy', function () {
     assert.match(await sidecar.admin('/clusters'), /^a::127\.0\.0\.1:1::/m);
   });
 
+  it('gives a new cluster its endpoints in the same turn, once, and Envoy takes them', async () => {
+    const one = await controller();
+    const sidecar = await envoy(one);
+    await one.converge('the first configuration');
+    one.sent.length = 0;
+    one.set(
+      world({
+        clusters: [edsCluster('a'), edsCluster('b'), edsCluster('c')],
+        assignments: [endpoints('a', 1), endpoints('b', 2), endpoints('c', 3)],
+      }),
+    );
+    assert.deepEqual(
+      one.sent.map(({ type }) => type),
+      ['cds', 'eds'],
+    );
+    await one.converge('a new cluster');
+    assert.match(await sidecar.admin('/clusters'), /^c::127\.0\.0\.1:3::/m);
+    assert.deepEqual(
+      one.sent.map(({ type }) => type),
+      ['cds', 'eds'],
+      "Envoy's own request for the name came before its acknowledgement, and needed no other answer",
+    );
+  });
+
   it('sends the bytes of one assignment when one endpoint changes', async () => {
     const one = await controller();
     const sidecar = await envoy(one);

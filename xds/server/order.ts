@@ -79,9 +79,9 @@ export function advance(
   const clustersMayGo = !makesClusters && pointersSettled();
 
   const clusters = turn(CLUSTER, clustersMayGo ? EVERYTHING : NO_REMOVALS);
-  state = oweNeeds(state, clusters);
+  state = oweNeeds(state, clusters, snapshot);
   turn(ENDPOINTS, clustersMayGo ? EVERYTHING : NO_REMOVALS);
-  state = oweNeeds(state, undefined);
+  state = oweNeeds(state, undefined, snapshot);
   turn(SECRET, clustersMayGo ? EVERYTHING : NO_REMOVALS);
 
   const inFlight = state.subscriptions[CLUSTER].inFlight;
@@ -92,14 +92,17 @@ export function advance(
   const listenersSettled = settled(state.subscriptions[LISTENER], snapshot[LISTENER]);
   turn(ROUTES, warming ? HELD : listenersSettled ? EVERYTHING : NO_REMOVALS);
   if (listeners !== undefined) {
-    state = oweNeeds(state, listeners);
+    state = oweNeeds(state, listeners, snapshot);
     turn(SECRET, NO_REMOVALS);
   }
   return { stream: state, responses };
 }
 
-/** Notes what a response makes Envoy wait for, and owes it where Envoy has already asked for the name. */
-function oweNeeds(stream: StreamState, response: DeltaResponse | undefined): StreamState {
+/**
+ * Notes what a response makes Envoy wait for, and owes it once Envoy has asked for anything of that type: what it still holds
+ * from an earlier stream it says in its first request, and only then is it known what it needs.
+ */
+function oweNeeds(stream: StreamState, response: DeltaResponse | undefined, snapshot: ProxySnapshot): StreamState {
   let { owed } = stream;
   if (response !== undefined) {
     const endpoints = response.resources.flatMap((resource) => resource.endpoints ?? []);
@@ -113,7 +116,10 @@ function oweNeeds(stream: StreamState, response: DeltaResponse | undefined): Str
   for (const type of [ENDPOINTS, SECRET] as const) {
     const subscription = state.subscriptions[type];
     if (!subscription.opened || owed[type].size === 0) continue;
-    state = withSubscription({ ...state, owed: { ...state.owed, [type]: NONE } }, owe(subscription, owed[type]));
+    state = withSubscription(
+      { ...state, owed: { ...state.owed, [type]: NONE } },
+      owe(subscription, owed[type], snapshot[type]),
+    );
   }
   return state;
 }

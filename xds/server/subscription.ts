@@ -4,41 +4,11 @@
  */
 import { diff, type Versioned } from '#xds/cache/diff.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
-import type { TypeUrl } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
 import type { DeltaRequest, DeltaResponse } from './messages.ts';
+import { ABSENT, type InFlight, type Subscription } from './subscription-state.ts';
 
-export interface Subscription {
-  readonly type: TypeUrl;
-  /** False until the client's first request of this type. */
-  readonly opened: boolean;
-  /** Everything is asked for: by `*`, or by a first request that names nothing. */
-  readonly wildcard: boolean;
-  /** Names asked for beside the wildcard; without one, the asked names are the keys of `held`. */
-  readonly explicit: ReadonlySet<string>;
-  /**
-   * What the client holds, or will when it accepts the response in flight. Often the snapshot's own map, which is what
-   * keeps a thousand streams small. A name that was asked for and does not exist is held as `ABSENT`.
-   */
-  readonly held: ReadonlyMap<string, Versioned>;
-  /** Names to answer even if nothing changed: just asked for, or owed to a cluster that is warming. */
-  readonly due: ReadonlySet<string>;
-  readonly inFlight: InFlight | undefined;
-  /** Name → version that this client refused: it is not sent again until it changes. */
-  readonly refused: ReadonlyMap<string, string>;
-  /** Resources of a refused response whose culprit is unknown: they are tried again one by one. */
-  readonly suspects: ReadonlySet<string>;
-  /** The first wildcard request is answered even if there is nothing to say. */
-  readonly greet: boolean;
-}
-
-export interface InFlight {
-  readonly nonce: string;
-  readonly resources: readonly Resource[];
-  readonly removed: readonly string[];
-  /** What was held before, to go back to on a refusal. */
-  readonly before: readonly (readonly [name: string, version: Versioned | undefined])[];
-}
+export { type InFlight, openSubscription, type Subscription } from './subscription-state.ts';
 
 /** What a request said about the response in flight. */
 export type Verdict =
@@ -61,25 +31,6 @@ export interface Permission {
 }
 
 export const EVERYTHING: Permission = { updates: 'all', removals: 'all' };
-
-const ABSENT: Versioned = { hash: '' };
-const NO_NAMES: ReadonlySet<string> = new Set();
-const NO_REFUSALS: ReadonlyMap<string, string> = new Map();
-
-export function openSubscription(type: TypeUrl): Subscription {
-  return {
-    type,
-    opened: false,
-    wildcard: false,
-    explicit: NO_NAMES,
-    held: new Map(),
-    due: NO_NAMES,
-    inFlight: undefined,
-    refused: NO_REFUSALS,
-    suspects: NO_NAMES,
-    greet: false,
-  };
-}
 
 /** One whole turn of one type: takes a request in and gives at most one response, regardless of other types. */
 export function step(
@@ -111,12 +62,21 @@ function judge(subscription: Subscription, request: DeltaRequest): { subscriptio
   if (request.nonce === '') return { subscription, verdict: { kind: 'none' } };
   const response = subscription.inFlight;
   if (response === undefined || response.nonce !== request.nonce) return { subscription, verdict: { kind: 'stale' } };
+  const offered = without(subscription.offered, response.resources);
   if (request.error === undefined) {
     const refused = new Map(subscription.refused);
     for (const { name } of response.resources) refused.delete(name);
-    return { subscription: { ...subscription, inFlight: undefined, refused }, verdict: { kind: 'ack', response } };
+    const next = { ...subscription, offered, inFlight: undefined, refused };
+    return { subscription: next, verdict: { kind: 'ack', response } };
   }
-  return refuse(subscription, response, request.error);
+  return refuse({ ...subscription, offered }, response, request.error);
+}
+
+function without(names: ReadonlySet<string>, resources: readonly Resource[]): ReadonlySet<string> {
+  if (names.size === 0) return names;
+  const rest = new Set(names);
+  for (const { name } of resources) rest.delete(name);
+  return rest;
 }
 
 /** Goes back to what the client holds. A refused removal counts as done: sending it again would never end. */
@@ -148,6 +108,7 @@ function adjustNames(subscription: Subscription, request: DeltaRequest, resource
   const held = new Map(subscription.held);
   const due = new Set(subscription.due);
   const explicit = new Set(subscription.explicit);
+  const offered = subscription.offered.size === 0 ? subscription.offered : new Set(subscription.offered);
   let wildcard = subscription.wildcard;
   let greet = false;
 
@@ -167,6 +128,7 @@ function adjustNames(subscription: Subscription, request: DeltaRequest, resource
     if (spoken === '*') continue;
     const name = intern(spoken);
     if (wildcard) explicit.add(name);
+    if (offered instanceof Set && offered.delete(name)) continue;
     if (first && request.initialVersions.has(spoken)) continue;
     if (!wildcard && !held.has(name)) held.set(name, ABSENT);
     due.add(name);
@@ -192,7 +154,7 @@ function adjustNames(subscription: Subscription, request: DeltaRequest, resource
     due.delete(name);
     if (!wildcard) held.delete(name);
   }
-  return { ...subscription, opened: true, wildcard, explicit, held, due, greet: greet || subscription.greet };
+  return { ...subscription, opened: true, wildcard, explicit, held, due, offered, greet: greet || subscription.greet };
 }
 
 /** What a client must still be told, and how the difference was found. */
@@ -237,10 +199,27 @@ export function hasUpdates(subscription: Subscription, resources: ResourceMap): 
   return subscription.opened && outstanding(subscription, resources).send.length > 0;
 }
 
-/** Owes the client these names again, where it has asked for them, though nothing about them changed. */
-export function owe(subscription: Subscription, names: Iterable<string>): Subscription {
-  const asked = [...names].filter((name) => subscription.held.has(name) && !subscription.due.has(name));
-  return asked.length === 0 ? subscription : { ...subscription, due: new Set([...subscription.due, ...asked]) };
+/**
+ * Owes the client these names, though nothing about them changed: those it has asked for again, and those it is about to ask
+ * for, where they exist. The latter spare a warming cluster the way there and back.
+ */
+export function owe(subscription: Subscription, names: Iterable<string>, resources: ResourceMap): Subscription {
+  const due = new Set(subscription.due);
+  const fresh: string[] = [];
+  for (const spoken of names) {
+    if (due.has(spoken)) continue;
+    if (!subscription.held.has(spoken)) {
+      const resource = resources.get(spoken);
+      if (resource === undefined || subscription.wildcard) continue;
+      fresh.push(resource.name);
+    }
+    due.add(spoken);
+  }
+  if (due.size === subscription.due.size) return subscription;
+  if (fresh.length === 0) return { ...subscription, due };
+  const held = new Map(subscription.held);
+  for (const name of fresh) held.set(name, ABSENT);
+  return { ...subscription, due, held, offered: new Set([...subscription.offered, ...fresh]) };
 }
 
 /** The next response, unless one is in flight or there is nothing to say. What it holds back stays outstanding. */

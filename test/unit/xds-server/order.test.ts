@@ -89,11 +89,41 @@ describe('the order of one stream', () => {
       { cds: { a: '1', b: '1' }, eds: { a: '1', b: '1' }, sds: { workload: '1' }, lds: { out: '2' }, rds: { r: '2' } },
       ONE,
     );
-    assert.deepEqual(one.set(next), ['cds +b', 'sds +workload']);
-    assert.deepEqual(one.ask('eds', 'b'), ['eds +b']);
+    assert.deepEqual(one.set(next), ['cds +b', 'eds +b', 'sds +workload'], 'before Envoy can ask for it');
+    assert.deepEqual(one.ask('eds', 'b'), [], 'it is on its way');
     one.ack('eds');
     one.ack('sds');
     assert.deepEqual(one.ack('cds'), ['lds +out', 'rds +r', 'sds +workload']);
+  });
+
+  it('answers again who asks for offered endpoints after acknowledging them: they may have been thrown away', () => {
+    const one = synced();
+    one.set(
+      snapshot(
+        {
+          cds: { a: '1', b: '1' },
+          eds: { a: '1', b: '1' },
+          sds: { workload: '1' },
+          lds: { out: '1' },
+          rds: { r: '1' },
+        },
+        ONE,
+      ),
+    );
+    assert.deepEqual(one.ack('eds'), []);
+    assert.deepEqual(one.ask('eds', 'b'), ['eds +b']);
+    one.ack('eds');
+    assert.deepEqual(one.ask('eds', 'b'), ['eds +b'], 'as any name that is asked for');
+  });
+
+  it('offers no endpoints that do not exist, and answers who asks for them', () => {
+    const one = synced();
+    const next = snapshot(
+      { cds: { a: '1', b: '1' }, eds: { a: '1' }, sds: { workload: '1' }, lds: { out: '1' }, rds: { r: '1' } },
+      ONE,
+    );
+    assert.deepEqual(one.set(next), ['cds +b', 'sds +workload']);
+    assert.deepEqual(one.ask('eds', 'b'), ['eds -b']);
   });
 
   it('removes: listeners and routes first, clusters after their ACK', () => {
@@ -110,8 +140,8 @@ describe('the order of one stream', () => {
       { cds: { b: '1' }, eds: { b: '1' }, sds: { workload: '1' }, lds: { out: '1' }, rds: { r: '2' } },
       ONE,
     );
-    assert.deepEqual(one.set(next), ['cds +b', 'sds +workload'], 'a stays');
-    assert.deepEqual(one.ask('eds', 'b'), ['eds +b']);
+    assert.deepEqual(one.set(next), ['cds +b', 'eds +b', 'sds +workload'], 'a stays');
+    one.ask('eds', 'b');
     assert.deepEqual(one.ack('cds'), ['rds +r']);
     one.ack('eds');
     assert.deepEqual(one.ack('rds'), ['cds -a', 'eds -a']);
