@@ -57,9 +57,31 @@ export async function latencies(target: Target, rate: number, seconds: number): 
 
 /** Microseconds that a process has had a processor for, all its threads together. */
 export function cpuMicroseconds(pid: number): number {
-  // Fields 14 and 15 of proc(5), user and system, in hundredths of a second; the name before them may hold spaces.
+  const [user = 0, system = 0] = processTimes(pid);
+  return user + system;
+}
+
+/** Microseconds of processor that the whole machine has given to anybody, and to `pids`, this process and its children. */
+export function machineMicroseconds(pids: readonly number[]): { readonly all: number; readonly ours: number } {
+  const [user = 0, nice = 0, system = 0, _idle, _wait, _irq, _softirq, steal = 0] = readFileSync('/proc/stat', 'utf8')
+    .replace(/^cpu +/, '')
+    .split('\n', 1)[0]!
+    .split(' ')
+    .map((ticks) => Number(ticks) * TICK);
+  // Interrupts are mostly loopback's packets: nobody's, and the same for both pairs.
+  const all = user + nice + system + steal;
+  const own = processTimes(process.pid).reduce((sum, it) => sum + it, 0);
+  return { all, ours: pids.reduce((sum, pid) => sum + cpuMicroseconds(pid), own) };
+}
+
+/** Microseconds of a hundredth of a second, the unit of proc(5). */
+const TICK = 10_000;
+
+/** User, system, and those of its ended children. */
+function processTimes(pid: number): number[] {
+  // Fields 14 to 17 of proc(5); the name before them may hold spaces.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /s, '')
     .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  return fields.slice(11, 15).map((ticks) => Number(ticks) * TICK);
 }
