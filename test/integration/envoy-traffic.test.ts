@@ -271,6 +271,11 @@ describe('two sidecars, generated configuration, real traffic', function () {
     assert.deepEqual(seen, []);
   });
 
+  it('takes a host name that ends in a dot for the same name', async () => {
+    const { status } = await call('/public/', { host: 'store.shop.' });
+    assert.equal(status, 200);
+  });
+
   it('talks to no server but one of the accounts that it expects', async () => {
     const { status } = await call('/public/', { host: 'impostor.shop' });
     assert.equal(status, 503);

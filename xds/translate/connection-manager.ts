@@ -59,6 +59,8 @@ export function connectionManager(settings: ConnectionManager): Filter {
         httpProtocolOptions: { acceptHttp10: true },
         http2ProtocolOptions: { allowConnect: true },
         upgradeConfigs: [{ upgradeType: 'websocket' }],
+        // `web.shop.svc.cluster.local.` is the name that needs no search, and means the same service.
+        stripTrailingHostDot: true,
         ...settings,
       }),
     },
