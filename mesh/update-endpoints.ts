@@ -1,5 +1,5 @@
 /** A change of one service's EndpointSlices without a compile: everything else of the model is shared with the new one. */
-import type { MeshModel, NameKey } from './model.ts';
+import type { MeshModel, MeshService, NameKey } from './model.ts';
 import type { EndpointSliceObject } from './objects.ts';
 import { buildService } from './services.ts';
 
@@ -33,6 +33,9 @@ export function updateEndpoints(model: MeshModel, change: EndpointChange): Endpo
     apex: model.splits.has(key),
   });
   if (after === undefined || after.shape !== before.shape) return { kind: 'recompile' };
+  // a pod that only the slices know serves the service because of them: its inbound side changes with them
+  const selected = new Set((model.selected.get(key) ?? []).map(({ name }) => name));
+  if (hasStranger(before, selected) || hasStranger(after, selected)) return { kind: 'recompile' };
   if (sameEndpoints(before.endpoints, after.endpoints)) return { kind: 'unchanged', model };
   const services = new Map(model.services).set(key, after);
   return { kind: 'endpoints', model: { ...model, services }, service: key };
@@ -44,6 +47,10 @@ function joinsMesh(model: MeshModel, change: EndpointChange): boolean {
       ({ pod }) => pod !== undefined && model.pods.get(`${change.namespace}/${pod}`)?.meshed === true,
     ),
   );
+}
+
+function hasStranger({ endpoints }: MeshService, selected: ReadonlySet<string>): boolean {
+  return [...endpoints.values()].some((list) => list.some(({ workload }) => !selected.has(workload.pod)));
 }
 
 /** Both were made by the same function, in the same order. */

@@ -94,7 +94,21 @@ export const localClusters = memo((view: InboundView): readonly Resource[] => {
   return [...clusters.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 });
 
+const local = new Map<string, Resource>();
+
+/** The same for every pod whose application listens there: at most two a port and address. */
 function localCluster(name: string, view: InboundView, port: number, protocol: MeshProtocol): Resource {
+  // With the pod's own address in it, it is that pod's alone, and must go when the pod goes.
+  if (view.applicationAddress !== '127.0.0.1') return makeLocalCluster(name, view, port, protocol);
+  const key = `${name} ${protocol} ${view.applicationIdleTimeoutMs}`;
+  const known = local.get(key);
+  if (known !== undefined) return known;
+  const made = makeLocalCluster(name, view, port, protocol);
+  local.set(key, made);
+  return made;
+}
+
+function makeLocalCluster(name: string, view: InboundView, port: number, protocol: MeshProtocol): Resource {
   return resource(ClusterSchema, name, {
     name,
     connectTimeout: duration(1000),

@@ -11,8 +11,9 @@ describe('a change of endpoints', () => {
   const [one, two, first, second] = pods;
   const plain = pod('shop/plain-1', 'plain', { meshed: false });
   const stranger = pod('shop/other', 'other');
+  const relabelled = pod('shop/web-3', 'elsewhere', { sa: 'web' });
   assert.ok(one !== undefined && two !== undefined && first !== undefined && second !== undefined);
-  const all = [...pods, plain, stranger];
+  const all = [...pods, plain, stranger, relabelled];
   const config = { ...SETTINGS, permissive: true };
   const { model } = compile(cluster({ services: [web, db, foreign], pods: all, config }));
 
@@ -21,6 +22,12 @@ describe('a change of endpoints', () => {
     ['one pod is not ready', web, slice(web, [one, two], false), 'endpoints'],
     ['one pod has left', web, slice(web, [one]), 'endpoints'],
     ['a pod of another account has come', web, slice(web, [one, two, stranger]), 'recompile'],
+    [
+      'a pod of the same account that the selector does not match has come',
+      web,
+      slice(web, [one, relabelled]),
+      'recompile',
+    ],
     ['the address of a headless service is new', db, slice(db, [first]), 'recompile'],
     ['a service that is not the mesh’s stays so', foreign, slice(foreign, [plain]), 'unchanged'],
     ['a service that was not the mesh’s gets a meshed pod', foreign, slice(foreign, [one]), 'recompile'],
