@@ -1,6 +1,7 @@
 /**
  * The controller as a process of its own, on loopback and free ports. Its parent forks it with KUBECONFIG and the
- * controller's environment; it says its port once, and answers `gc` when it has collected its garbage.
+ * controller's environment; it says its ports once, and answers `gc` with what it still uses after a
+ * collection.
  */
 import pino from 'pino';
 import { startController } from '#controller/controller.ts';
@@ -21,8 +22,13 @@ const controller = await startController({
 
 process.on('message', (message) => {
   if (message !== 'gc') return;
+  // What TLS and HTTP/2 hold is given back by finalizers, which run after a first collection.
   globalThis.gc?.();
-  process.send?.('collected');
+  setTimeout(() => {
+    globalThis.gc?.();
+    const { heapUsed, external } = process.memoryUsage();
+    process.send?.({ usedKb: (heapUsed + external) / 1024 });
+  }, 300);
 });
 process.on('disconnect', () => process.exit(0));
 process.send?.({ xdsPort: controller.xdsPort, healthPort: controller.healthPort });
