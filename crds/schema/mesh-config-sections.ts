@@ -21,6 +21,12 @@ import {
 
 const newPods = 'Concerns pods created from then on.';
 
+/** Those of Envoy's documentation: with a name that it does not know, every sidecar would refuse its configuration. */
+const cipher =
+  '((ECDHE-(ECDSA|RSA)-)?AES(128-GCM-SHA256|256-GCM-SHA384|128-SHA|256-SHA)|ECDHE-(ECDSA|RSA)-CHACHA20-POLY1305)';
+const cipherPattern = `^(${cipher}|\\[${cipher}(\\|${cipher})*\\])$`;
+const curvePattern = '^(X25519|x25519|P-256|prime256v1|P-384|secp384r1|P-521|secp521r1|X25519MLKEM768)$';
+
 const tlsVersions = ['TLS_AUTO', 'TLSv1_0', 'TLSv1_1', 'TLSv1_2', 'TLSv1_3'] as const;
 type TlsVersion = (typeof tlsVersions)[number];
 
@@ -84,9 +90,20 @@ export const sidecar = section(
     tlsMinProtocolVersion: oneOf(tlsVersions, 'The lowest TLS version between sidecars.', 'TLSv1_2'),
     tlsMaxProtocolVersion: oneOf(tlsVersions, 'The highest TLS version between sidecars.', 'TLSv1_3'),
     cipherSuites: optional(
-      list(name('OpenSSL’s name of a cipher.'), 'Ciphers for TLS 1.2 and older; Envoy’s own where left out.'),
+      list(
+        text('OpenSSL’s name of a cipher, or several of equal rank: `[A|B]`.', {
+          pattern: cipherPattern,
+          maxLength: 512,
+        }),
+        'Ciphers for TLS 1.2 and older; Envoy’s own where left out.',
+      ),
     ),
-    ecdhCurves: optional(list(name('Name of a curve.'), 'Curves for the key exchange; Envoy’s own where left out.')),
+    ecdhCurves: optional(
+      list(
+        text('Name of a curve.', { pattern: curvePattern, maxLength: 32 }),
+        'Curves for the key exchange; Envoy’s own where left out.',
+      ),
+    ),
     localProxyMode: oneOf(
       ['Localhost', 'PodIP'],
       `Where a sidecar forwards inbound traffic to: 127.0.0.1, or the pod’s address. ${newPods}`,

@@ -37,6 +37,8 @@ const backend = { name: 'httpbin', port: { number: 80, protocol: 'http' } };
 
 export const badManifests: readonly BadManifest[] = [
   mesh('another name', {}, 'metadata.name', 'my-mesh'),
+  mesh('a cipher that Envoy does not know', { sidecar: { cipherSuites: ['JUNK'] } }, 'spec.sidecar.cipherSuites[0]'),
+  mesh('a curve that Envoy does not know', { sidecar: { ecdhCurves: ['FOO'] } }, 'spec.sidecar.ecdhCurves[0]'),
   mesh('an unknown log level', { sidecar: { logLevel: 'loud' } }, 'spec.sidecar.logLevel'),
   mesh(
     'a low TLS maximum',
