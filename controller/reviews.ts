@@ -1,6 +1,6 @@
 /** What the controller asks the API server about callers: its signing keys, single tokens, and rights. */
 import type { KubernetesClient } from '#kubernetes/types.ts';
-import type { TokenClaims } from '#xds/server/auth.ts';
+import type { TokenClaims } from '#xds/server/token.ts';
 import type { TokenVerifierOptions } from '#xds/server/token.ts';
 import { record, text, texts } from './parse/json.ts';
 

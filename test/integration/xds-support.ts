@@ -17,7 +17,7 @@ import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener
 import { RouteConfigurationSchema } from '#xds/proto/gen/envoy/config/route/v3/route_pb.js';
 import { anyRegistry } from '#xds/proto/registry.ts';
 import type { Resource } from '#xds/resource.ts';
-import type { TokenClaims } from '#xds/server/auth.ts';
+import type { TokenClaims } from '#xds/server/token.ts';
 
 export const ISSUER = 'https://kubernetes.default.svc';
 

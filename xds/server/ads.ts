@@ -2,7 +2,8 @@
 import { experimental, Metadata, Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { ProxySnapshot } from '#xds/cache/snapshot.ts';
 import { SHORT_NAME, isTypeUrl, type TypeUrl } from '#xds/cache/types.ts';
-import type { AuthenticatedProxy, Authenticator, Refusal } from './auth.ts';
+import type { AuthenticatedProxy, Authenticator } from './auth.ts';
+import type { Refusal } from './refusal.ts';
 import { closeConnection } from './connection.ts';
 import type { DeltaRequest } from './messages.ts';
 import { type Nack, ProxyStream } from './stream.ts';

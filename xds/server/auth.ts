@@ -3,6 +3,7 @@
  * says of itself (`node.id`) only has to agree with it.
  */
 import { accountKey, type AccountKey } from '#mesh/identity.ts';
+import { refuse, type Verified } from './refusal.ts';
 import type { TokenVerifier } from './token.ts';
 
 export interface AuthenticatedProxy {
@@ -12,40 +13,6 @@ export interface AuthenticatedProxy {
   readonly account: AccountKey;
   readonly accountUid: string;
 }
-
-/** Why a stream was refused: `key` is the log field, the metric label and what tests assert. */
-export interface Refusal {
-  readonly key: RefusalKey;
-  /** One sentence without any part of the token. */
-  readonly message: string;
-}
-
-export type RefusalKey =
-  | 'token-missing'
-  | 'token-malformed'
-  | 'token-algorithm'
-  | 'token-signature'
-  | 'token-issuer'
-  | 'token-audience'
-  | 'token-expired'
-  | 'token-not-yet-valid'
-  | 'token-not-a-pod'
-  | 'node-id-malformed'
-  | 'pod-mismatch'
-  | 'pod-gone'
-  | 'account-changed'
-  | 'keys-unavailable';
-
-/** What a verified token says. */
-export interface TokenClaims {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly podUid: string;
-  readonly account: string;
-  readonly accountUid: string;
-}
-
-export type Verified<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
 
 /** The pods and accounts that exist now. */
 export interface Directory {
@@ -57,10 +24,6 @@ export interface Directory {
 
 export interface Authenticator {
   authenticate(authorization: string | undefined, nodeId: string | undefined): Promise<Verified<AuthenticatedProxy>>;
-}
-
-export function refuse(key: RefusalKey, message: string): { ok: false; refusal: Refusal } {
-  return { ok: false, refusal: { key, message } };
 }
 
 export function createAuthenticator(options: { verifier: TokenVerifier; directory: Directory }): Authenticator {

@@ -1,9 +1,18 @@
 /** Verifies projected service-account tokens: locally by the API server's key set, by TokenReview where that cannot. */
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose';
-import { refuse, type TokenClaims, type Verified } from './auth.ts';
+import { refuse, type Refusal, type Verified } from './refusal.ts';
 
 /** Symmetric and unsigned algorithms are not negotiable: the token's own header must never choose them. */
 const ALGORITHMS = ['RS256', 'ES256'];
+
+/** What a verified token says. */
+export interface TokenClaims {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly podUid: string;
+  readonly account: string;
+  readonly accountUid: string;
+}
 
 export interface TokenVerifier {
   verify(token: string): Promise<Verified<TokenClaims>>;
@@ -110,7 +119,7 @@ function unverifiedIssuer(token: string): string | undefined {
 }
 
 /** The failing check of a jose error, in our words. */
-function explain(error: unknown): { ok: false; refusal: { key: Parameters<typeof refuse>[0]; message: string } } {
+function explain(error: unknown): { ok: false; refusal: Refusal } {
   if (error instanceof errors.JWTExpired) return refuse('token-expired', 'the token has expired');
   if (error instanceof errors.JOSEAlgNotAllowed || error instanceof errors.JOSENotSupported) {
     return refuse('token-algorithm', `the token is not signed with one of ${ALGORITHMS.join(', ')}`);

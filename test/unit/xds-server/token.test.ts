@@ -1,7 +1,9 @@
 /** Every way in which a token can be wrong, each with its key. */
 import assert from 'node:assert/strict';
 import { exportJWK, generateKeyPair, type JSONWebKeySet, SignJWT, UnsecuredJWT } from 'jose';
-import { type AuthenticatedProxy, createAuthenticator, type TokenClaims, type Verified } from '#xds/server/auth.ts';
+import { type AuthenticatedProxy, createAuthenticator } from '#xds/server/auth.ts';
+import type { Verified } from '#xds/server/refusal.ts';
+import type { TokenClaims } from '#xds/server/token.ts';
 import { createTokenVerifier } from '#xds/server/token.ts';
 
 const ISSUER = 'https://kubernetes.default.svc';
