@@ -1,6 +1,6 @@
 /**
- * What the buyer and the thief have in common: every interval they look at the books and then take one. They send the very
- * same headers, so nothing but their identity can tell them apart.
+ * What the buyer and the thief have in common: every interval they take a book, and every other time they look at the books
+ * first. They send the very same headers, so nothing but their identity can tell them apart.
  */
 import { type Counters, serveCounters } from './counter-page.ts';
 
@@ -30,7 +30,6 @@ export async function runCustomer(options: CustomerOptions): Promise<void> {
     running = false;
   });
   while (running) {
-    counters['attempts']! += 1;
     try {
       await oneRound(`http://${store}`, options.verb, counters);
     } catch (error) {
@@ -41,9 +40,16 @@ export async function runCustomer(options: CustomerOptions): Promise<void> {
   }
 }
 
-async function oneRound(store: string, verb: string, counters: Counters): Promise<void> {
-  const looked = await fetch(`${store}/books-bought`, { headers: HEADERS });
-  await looked.arrayBuffer();
+/**
+ * One round: counts it, and what came of it. Two requests in every round would be in step with a sidecar that sends every other
+ * request to each of two versions: all books would come from one of them.
+ */
+export async function oneRound(store: string, verb: string, counters: Counters): Promise<void> {
+  counters['attempts']! += 1;
+  if (counters['attempts']! % 2 === 1) {
+    const looked = await fetch(`${store}/books-bought`, { headers: HEADERS });
+    await looked.arrayBuffer();
+  }
   const taken = await fetch(`${store}/buy-a-book/new`, { headers: HEADERS });
   const body = await taken.text();
   if (taken.status === 200) {
