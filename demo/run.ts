@@ -113,7 +113,18 @@ Take it down:
    npm run demo -- --down${flag}`);
 }
 
-const options = readOptions();
+/** The options, or undefined when there is nothing left to do: help was shown, or the usage was wrong. */
+function optionsOrUsage(): Options | undefined {
+  try {
+    return readOptions();
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
+    process.exitCode = 2;
+    return undefined;
+  }
+}
+
+const options = optionsOrUsage();
 if (options !== undefined) {
   try {
     process.exitCode = await main(options);

@@ -1,7 +1,7 @@
 // The test cluster's command line: `npm run cluster -- COMMAND`.
 import type { ChildProcess } from 'node:child_process';
 import { createReadStream, statSync, watchFile, unwatchFile } from 'node:fs';
-import { Command } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { Cluster, type ClusterStatus } from './cluster.ts';
 import { COMPONENTS } from './components.ts';
 import { clusterFor, type Target } from './target.ts';
@@ -62,11 +62,12 @@ function owned(command: Command): Cluster {
 }
 
 subcommand('up', 'bring the cluster up, or what has died of it, and import the images')
-  .option('--images <which>', '"all", or "essential" for what the cluster itself needs', 'all')
-  .action(async (options: { images: string }, command: Command) => {
-    if (options.images !== 'all' && options.images !== 'essential')
-      command.error(`error: --images is "all" or "essential"`);
-    const images = options.images === 'essential' ? 'essential' : 'all';
+  .addOption(
+    new Option('--images <which>', 'which images to import; the cluster itself needs the essential ones')
+      .choices(['all', 'essential'])
+      .default('all'),
+  )
+  .action(async ({ images }: { images: 'all' | 'essential' }, command: Command) => {
     if (which(command).context === undefined) await owned(command).up(say, { images });
     else await target(command).up(say);
   });
@@ -76,7 +77,7 @@ subcommand('down', 'end and remove everything of the cluster').action(async (_, 
 });
 
 subcommand('status', 'show what runs')
-  .option('-o, --output <format>', '"text" or "json"', 'text')
+  .addOption(new Option('-o, --output <format>', 'how to print it').choices(['text', 'json']).default('text'))
   .action(async (options: { output: string }, command: Command) => {
     const status = await owned(command).status();
     console.log(options.output === 'json' ? JSON.stringify(status, null, 2) : statusText(status));
@@ -103,14 +104,23 @@ subcommand('load [archives...]', "import image archives; without one, build and 
   },
 );
 
-subcommand('logs <component>', "show a component's log")
-  .option('--tail <lines>', 'only the last lines')
+/** The component that a subcommand is about. */
+const component = (): Argument => new Argument('<component>', 'which program').choices(COMPONENTS);
+
+function lineCount(text: string): number {
+  if (!/^\d+$/u.test(text)) throw new InvalidArgumentError('It is a number of lines.');
+  return Number(text);
+}
+
+subcommand('logs', "show a component's log")
+  .addArgument(component())
+  .option('--tail <lines>', 'only the last lines', lineCount)
   .option('-f, --follow', 'go on as it grows')
-  .action((component: string, options: { tail?: string; follow?: boolean }, command: Command) => {
+  .action((name: string, options: { tail?: number; follow?: boolean }, command: Command) => {
     const cluster = owned(command);
-    const text = cluster.logs(component);
-    console.log(options.tail === undefined ? text.trimEnd() : lastLines(text, Number(options.tail)));
-    if (options.follow === true) follow(cluster.logPath(component));
+    const text = cluster.logs(name);
+    console.log(options.tail === undefined ? text.trimEnd() : lastLines(text, options.tail));
+    if (options.follow === true) follow(cluster.logPath(name));
   });
 
 const changes = [
@@ -119,9 +129,9 @@ const changes = [
   ['restart', 'stop a component and start it again', (cluster: Target, name: string) => cluster.restartComponent(name)],
 ] as const;
 for (const [verb, description, act] of changes) {
-  subcommand(`${verb} <component>`, description).action((name: string, _: unknown, command: Command) =>
-    act(target(command), name),
-  );
+  subcommand(verb, description)
+    .addArgument(component())
+    .action((name: string, _: unknown, command: Command) => act(target(command), name));
 }
 
 /** A subcommand whose arguments belong to another program, from the first word that is not --name. */
