@@ -13,6 +13,13 @@ if (entry === undefined) {
   process.exit(2);
 }
 
+/** Ends a set-up that failed. A test run ends with its line of counts, then too: CI reads it. */
+function fail(message) {
+  console.error(`[setup] ${message}`);
+  if (entry === 'test/run.ts') console.log('0 passed, 1 failed');
+  process.exit(1);
+}
+
 /** Installs the locked packages when node_modules was not made from this package-lock.json. */
 function ensurePackages() {
   const stamp = join(root, 'node_modules', '.osm-lock');
@@ -26,8 +33,11 @@ function ensurePackages() {
     stdio: ['ignore', 2, 2],
   });
   if (npm.status !== 0) {
-    console.error(`[setup] npm ci failed with exit code ${npm.status}: see its output above, then run this again`);
-    process.exit(1);
+    fail(
+      npm.error === undefined
+        ? `npm ci failed with exit code ${npm.status}: see its output above, then run this again`
+        : `npm could not be started (${npm.error.message}): install npm, then run this again`,
+    );
   }
   writeFileSync(stamp, lock);
 }
@@ -35,10 +45,7 @@ function ensurePackages() {
 /** The Node binary that the lockfile pins for this platform. */
 function pinnedNode() {
   const path = join(root, 'node_modules', `node-linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}`, 'bin', 'node');
-  if (!existsSync(path)) {
-    console.error(`[setup] ${path} is missing: this project's tools run on Linux x64 or arm64 only`);
-    process.exit(1);
-  }
+  if (!existsSync(path)) fail(`${path} is missing: this project's tools run on Linux x64 or arm64 only`);
   return path;
 }
 
