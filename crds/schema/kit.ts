@@ -93,9 +93,11 @@ export function duration(description: string, options: FieldOptions<string> = {}
   return text(description, { pattern: durationPattern, maxLength: 32, ...options });
 }
 
+const octet = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
+
 /** An IPv4 or IPv6 range. The pattern tells the two apart from typing errors; prefix lengths are checked by value. */
 export const cidrPattern =
-  '^((([0-9]{1,3}\\.){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2]))|' +
+  `^(((${octet}\\.){3}${octet}/([0-9]|[12][0-9]|3[0-2]))|` +
   '([0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}(:?([0-9]{1,3}\\.){3}[0-9]{1,3})?/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8])))$';
 
 export function cidr(description: string): TUnsafe<string> {

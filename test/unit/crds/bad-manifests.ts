@@ -60,6 +60,11 @@ export const badManifests: readonly BadManifest[] = [
     { traffic: { outboundIPRangeInclusionList: ['10.0.0.0/33'] } },
     'spec.traffic.outboundIPRangeInclusionList[0]',
   ),
+  mesh(
+    'a range that iptables would refuse, and with it every pod',
+    { traffic: { outboundIPRangeExclusionList: ['300.1.1.1/8'] } },
+    'spec.traffic.outboundIPRangeExclusionList[0]',
+  ),
   mesh('port 0', { traffic: { inboundPortExclusionList: [80, 0] } }, 'spec.traffic.inboundPortExclusionList[1]'),
   mesh(
     'half an authorization service',
