@@ -19,7 +19,9 @@ export function inject(pod: Pod, settings: InjectSettings): Pod {
   const spec = withOwnContainers(original.spec);
   const probes = probeTargets(spec);
   rewriteProbes(spec, probes);
-  const sleepSeconds = preStopSleepOf(pod, settings.preStopSleepSeconds);
+  // The mesh's own wait leaves the application a second of a short grace period: Kubernetes refuses a pod that waits longer.
+  const meshSleep = Math.min(settings.preStopSleepSeconds, Math.max(graceSeconds(spec) - 1, 0));
+  const sleepSeconds = preStopSleepOf(pod, meshSleep);
   delayStop(spec, sleepSeconds, settings.nativeSidecars);
   const delays = settings.nativeSidecars ? [] : stopDelays(graceSeconds(spec), sleepSeconds);
   const init = initContainer(settings, redirectOf(pod, settings));
