@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { clusterFor } from '#test/cluster/target.ts';
-import { deployBookstore } from './deploy.ts';
+import { deployBookstore, NAMESPACES } from './deploy.ts';
 import type { Kubectl } from './observe.ts';
 import { type WalkOptions, walk } from './walk.ts';
 
@@ -86,7 +86,7 @@ async function installMesh(kubectl: Kubectl): Promise<void> {
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', new URL('deploy/install.yaml', root).pathname]);
   log('   kubectl apply -f crds/examples/meshconfig.yaml');
   await kubectl(['apply', '-f', new URL('crds/examples/meshconfig.yaml', root).pathname]);
-  // A walk begins in permissive mode, also when an earlier one has left its policies behind.
+  // A walk begins in permissive mode and without policies, also when an earlier one has left its own behind.
   await kubectl([
     'patch',
     ...MESH,
@@ -95,7 +95,9 @@ async function installMesh(kubectl: Kubectl): Promise<void> {
     '-p',
     '{"spec":{"traffic":{"enablePermissiveTrafficPolicyMode":true}}}',
   ]);
-  await kubectl(['delete', 'trafficsplit', '--all', '-n', 'bookstore', '--ignore-not-found']);
+  const policies = 'traffictargets,httproutegroups,tcproutes,trafficsplits';
+  for (const namespace of NAMESPACES)
+    await kubectl(['delete', policies, '--all', '-n', namespace, '--ignore-not-found']);
   await kubectl(['delete', 'deployment', 'bookstore-v2', '-n', 'bookstore', '--ignore-not-found']);
   log(`   kubectl wait ${MESH.join(' ')} --for=condition=Ready`);
   await kubectl(['wait', ...MESH, '--for=condition=Ready', '--timeout=180s']);
