@@ -18,7 +18,8 @@ function usage(): string {
 }
 
 function table(results: readonly BenchResult[]): string {
-  const number = (value: number | null): string => (value === null ? '-' : value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+  const number = (value: number | null): string =>
+    value === null ? '-' : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
   const rows = results.map((r) => [
     r.name,
     `${number(r.value)} ${r.unit}`,
