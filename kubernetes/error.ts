@@ -8,9 +8,12 @@ export class KubernetesError extends Error implements KubernetesErrorShape {
   readonly status: number;
   readonly reason: string;
   readonly retryAfter: number | undefined;
+  /** The server's own words, without the call; the whole message where it said none. */
+  readonly words: string;
 
-  constructor(shape: KubernetesErrorShape, message: string, options?: ErrorOptions) {
+  constructor(shape: KubernetesErrorShape, message: string, options?: ErrorOptions & { readonly words?: string }) {
     super(message, options);
+    this.words = options?.words ?? message;
     this.name = 'KubernetesError';
     this.status = shape.status;
     this.reason = shape.reason;
@@ -35,6 +38,7 @@ export function answerError(call: string, status: number, body: string, retryAft
       retryAfter: retryAfter !== undefined && Number.isFinite(seconds) ? seconds : undefined,
     },
     `${call}: ${status} ${said.message ?? body.slice(0, 300)}`.trimEnd(),
+    said.message === undefined ? {} : { words: said.message },
   );
 }
 

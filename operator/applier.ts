@@ -24,7 +24,7 @@ export class RejectedObject extends Error {
   readonly object: string;
 
   constructor(object: string, cause: KubernetesError) {
-    super(cause.message, { cause });
+    super(cause.words, { cause });
     this.name = 'RejectedObject';
     this.object = object;
   }

@@ -4,7 +4,7 @@
  */
 import { mutatingWebhookName } from '#cdk8s/webhooks.ts';
 import { isAvailable, type Rollout, rolloutOf } from './deployments.ts';
-import { components, type DesiredMesh, type Observed } from './observed.ts';
+import { type ComponentName, components, type DesiredMesh, type Observed } from './observed.ts';
 import { caBundle } from './plan.ts';
 import type { Plan } from './plan-types.ts';
 
@@ -38,6 +38,12 @@ export type Outcome =
 
 type Verdict = Omit<ConditionValue, 'type'>;
 
+/** Where a MeshConfig says how each component runs. */
+const fieldOf: Readonly<Record<ComponentName, string>> = {
+  'osm-injector': 'spec.controlPlane.injector',
+  'osm-controller': 'spec.controlPlane.controller',
+};
+
 /** The conditions of a MeshConfig that exists, in the order of `conditionTypes`. */
 export function status(desired: DesiredMesh, planned: Plan, observed: Observed, outcome: Outcome): ConditionValue[] {
   const accepted = acceptedVerdict(desired, outcome);
@@ -68,7 +74,14 @@ function acceptedVerdict(desired: DesiredMesh, outcome: Outcome): Verdict {
     return no('InvalidSpec', message);
   }
   if (outcome.kind === 'rejected') {
-    return no('ObjectRejected', `The API server refuses ${outcome.object}: ${outcome.message}`);
+    const { object, message } = outcome;
+    const component = components.find((name) => object.startsWith('Deployment/') && object.endsWith(`/${name}`));
+    return no(
+      'ObjectRejected',
+      component === undefined
+        ? `The API server refuses ${object}: ${message}`
+        : `${fieldOf[component]}: the API server refuses ${object}, which is made from it: ${message}`,
+    );
   }
   return yes('Valid', 'The MeshConfig is valid.');
 }

@@ -308,7 +308,8 @@ describe('operator on a real API server', function () {
       { fieldManager: 'test-user' },
     );
     const stalled = await until('Stalled', () => condition('Stalled', 'True'));
-    assert.match(stalled.message, /nodeSelector/);
+    assert.match(stalled.message, /^spec\.controlPlane\.controller: .*nodeSelector/);
+    assert.doesNotMatch(stalled.message, /PATCH/);
     assert.equal(stalled.observedGeneration, 2);
     assert.equal((await condition('Accepted', 'False'))?.status, 'False');
     const after = await exists(kinds.Deployments, 'osm-controller', namespace);

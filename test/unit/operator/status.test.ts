@@ -195,6 +195,21 @@ describe('operator/status', () => {
     });
   }
 
+  it('names the field of the MeshConfig that an object which the API server refuses is made from', () => {
+    const stalled = (object: string) =>
+      conditionsOf(complete(), valid(), { kind: 'rejected', object, message: 'bad.' }).find(
+        ({ type }) => type === 'Stalled',
+      );
+    assert.equal(
+      stalled('Deployment/osm-system/osm-injector')?.message,
+      'spec.controlPlane.injector: the API server refuses Deployment/osm-system/osm-injector, which is made from it: bad.',
+    );
+    assert.equal(
+      stalled('Service/osm-system/osm-injector')?.message,
+      'The API server refuses Service/osm-system/osm-injector: bad.',
+    );
+  });
+
   it('keeps Ready while a failed write is tried again', () => {
     const conditions = conditionsOf(complete(), valid(), { kind: 'failed', message: 'PATCH: 503' });
     assert.equal(short(conditions)['Ready'], 'True MeshReady');
