@@ -1,4 +1,4 @@
-/** `npm run bench [NAME…] [-- --json FILE]`: runs the benchmarks that are named (all by default) and prints a table. */
+/** `npm run bench -- [NAME…] [--json FILE]`: runs the benchmarks that are named (all by default) and prints a table. */
 import { existsSync, globSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,10 +8,12 @@ const names = globSync('test/bench/*.bench.ts')
   .map((file) => basename(file, '.bench.ts'))
   .sort();
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
-});
+function readArguments() {
+  return parseArgs({
+    allowPositionals: true,
+    options: { json: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+  });
+}
 
 function usage(): string {
   return `usage: npm run bench -- [NAME…] [--json FILE]\n\nNAME: ${names.join(', ')} (all by default)\n--json FILE: also write the figures as an array`;
@@ -34,6 +36,14 @@ function table(results: readonly BenchResult[]): string {
 }
 
 async function main(): Promise<number> {
+  let given: ReturnType<typeof readArguments>;
+  try {
+    given = readArguments();
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage()}`);
+    return 2;
+  }
+  const { values, positionals } = given;
   if (values.help) {
     console.log(usage());
     return 0;
