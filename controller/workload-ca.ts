@@ -12,7 +12,7 @@ export interface WorkloadCaOptions {
   /** Of the MeshConfig; undefined while there is none. */
   readonly settings: () => { readonly trustDomain: string; readonly certificateLifetimeMs: number } | undefined;
   readonly onEvent: (event: WorkloadCacheEvent) => void;
-  /** The CA or the trust domain is new: everything is issued anew. */
+  /** The CA, the trust domain or the certificates' lifetime is new: everything is issued anew. */
   readonly onAuthority: (authority: CertificateAuthority, trustDomain: string) => void;
   readonly onError: (error: unknown) => void;
   readonly now: () => number;
@@ -41,7 +41,8 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     const settings = options.settings();
     if (settings === undefined) return;
     const authority = await options.load();
-    const identity = `${authority?.fingerprint} ${settings.trustDomain}`;
+    // The lifetime too: a shorter one is asked for because live certificates last too long, so they are issued anew.
+    const identity = `${authority?.fingerprint} ${settings.trustDomain} ${settings.certificateLifetimeMs}`;
     if (authority === undefined || identity === used || stopped) return;
     used = identity;
     issuer = createBuiltinIssuer({
