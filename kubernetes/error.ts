@@ -1,7 +1,10 @@
 import type { KubernetesErrorShape } from './types.ts';
 
-/** Reasons that the client itself gives, where no server answered or its answer was cut short (`status` 0). */
-export type TransportReason = 'Unreachable' | 'Timeout' | 'Cut' | 'Unreadable' | 'Aborted';
+/**
+ * Reasons that the client itself gives, where no server answered or its answer was cut short (`status` 0). `Timeout`: no
+ * answer came; `Silent`: a watch was answered and then brought nothing for long, which may be all that there was to bring.
+ */
+export type TransportReason = 'Unreachable' | 'Timeout' | 'Silent' | 'Cut' | 'Unreadable' | 'Aborted';
 
 /** An answer of 400 or more, or none at all. The message names the call and holds the server's own words. */
 export class KubernetesError extends Error implements KubernetesErrorShape {

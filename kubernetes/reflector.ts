@@ -1,7 +1,7 @@
 /**
  * Keeps a store in step with the server, for as long as the process lives:
  *
- *   list (paged) → watch → (ended in good order, cut, idle, refused) → watch from the last version seen
+ *   list (paged) → watch → (ended in good order, silent, cut, refused) → watch from the last version seen
  *        ↑_______________ 410, or any other answer that says that the version is of no use
  *
  * No error ends it but `stop`. Each failure is reported and waited out, longer each time until something arrives.
@@ -23,7 +23,8 @@ import type {
 
 const productionTiming: ReflectorTiming = {
   watchSeconds: 480,
-  idleMs: 90_000,
+  // Bookmarks come once a minute at best: one that is late, or lost with a restart of the server, is no broken connection.
+  idleMs: 150_000,
   firstWaitMs: 100,
   longestWaitMs: 10_000,
   random: Math.random,
@@ -126,6 +127,8 @@ export function createReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
       } catch (error) {
         if (stopping.signal.aborted) return;
         report(transitionFor(error, version), describe(error));
+        // A dead connection shows when the next watch is not answered: only that is a failure, and waited out.
+        if (isSilent(error)) continue;
         if (isUseless(error)) version = undefined;
         failures = performance.now() - openedAt > soundWatchMs ? 1 : failures + 1;
         const asked = error instanceof KubernetesError ? (error.retryAfter ?? 0) * 1_000 : 0;
@@ -153,7 +156,13 @@ export function createReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
 
 function transitionFor(error: unknown, version: string | undefined): ReflectorTransition['name'] {
   if (version === undefined) return 'list-failed';
+  if (isSilent(error)) return 'watch-silent';
   return error instanceof KubernetesError && error.status === 410 ? 'expired' : 'watch-failed';
+}
+
+/** The watch was answered, and then brought nothing: most often because nothing happened to a quiet kind. */
+function isSilent(error: unknown): boolean {
+  return error instanceof KubernetesError && error.reason === 'Silent';
 }
 
 /**

@@ -56,7 +56,7 @@ export interface WatchOptions extends ListOptions {
   readonly resourceVersion: string;
   /** After this long the server ends the watch in good order. */
   readonly timeoutSeconds: number;
-  /** A silence this long, in milliseconds, counts as a broken connection. Bookmarks come about every minute. */
+  /** A silence this long, in milliseconds, ends the watch. Bookmarks come about every minute, where they come at all. */
   readonly idleMs: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -153,14 +153,16 @@ export interface ReflectorOptions<T> {
 
 export interface ReflectorTransition {
   /**
-   * `list-done`, `list-failed`, `watch-started`, `watch-ended` (in good order), `watch-failed`, `expired` (410: a new list
-   * follows), `transform-failed` (that object stays as it was), `listener-failed`. A metric label.
+   * `list-done`, `list-failed`, `watch-started`, `watch-ended` (in good order), `watch-silent` (nothing to tell, or a dead
+   * connection: asked anew at once), `watch-failed`, `expired` (410: a new list follows), `transform-failed` (that object
+   * stays as it was), `listener-failed`. A metric label.
    */
   readonly name:
     | 'list-done'
     | 'list-failed'
     | 'watch-started'
     | 'watch-ended'
+    | 'watch-silent'
     | 'watch-failed'
     | 'expired'
     | 'transform-failed'
@@ -174,7 +176,7 @@ export interface ReflectorTransition {
 export interface ReflectorTiming {
   /** A watch is renewed after a random time between half of this and all of it; 480 s. */
   readonly watchSeconds: number;
-  /** Silence after which a watch counts as broken; 90,000. Bookmarks come about every minute. */
+  /** Silence after which a watch is asked anew; 150,000: more than two periods of bookmarks. */
   readonly idleMs: number;
   /** Waits after failures grow from the first to the second, in milliseconds; 100 and 10,000. */
   readonly firstWaitMs: number;

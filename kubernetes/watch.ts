@@ -7,7 +7,8 @@ import type { Kind, KubeObject, WatchEvent, WatchOptions } from './types.ts';
 /**
  * The events of one watch, until the server ends it in good order. Throws a KubernetesError on everything else: an
  * answer of 400 or more, an ERROR event (410 in it means that the resource version is too old), a connection that was
- * cut (also in the middle of a line), a silence longer than `idleMs`, or `signal`.
+ * cut (also in the middle of a line), a silence longer than `idleMs` (reason `Silent` once the watch was answered), or
+ * `signal`.
  */
 export async function* watchEvents<T extends KubeObject>(
   connection: Connection,
@@ -32,7 +33,7 @@ export async function* watchEvents<T extends KubeObject>(
   } catch (error) {
     if (error instanceof KubernetesError) throw error;
     if (signal?.aborted) throw transportError('Aborted', call, error);
-    throw transportError(error instanceof IdleError ? 'Timeout' : 'Cut', call, error);
+    throw transportError(error instanceof IdleError ? 'Silent' : 'Cut', call, error);
   }
   if (failed) throw answerError(call, answer.statusCode ?? 0, refusal, answer.headers['retry-after']);
   if (split.rest > 0) throw transportError('Cut', call, `the stream ended inside a line, ${split.rest} bytes in`);
