@@ -4,6 +4,11 @@ import type { Placement } from './workload.ts';
 
 export interface ComponentSettings extends Placement {
   readonly replicas: number;
+  /**
+   * UID of the component's ServiceAccount as it is stored; undefined while there is none. It stands in the pod template:
+   * the tokens of running pods die with their account, so a new account of the same name needs new pods.
+   */
+  readonly serviceAccountUid?: string | undefined;
 }
 
 export interface ControlPlaneSettings {

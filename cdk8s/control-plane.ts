@@ -9,6 +9,7 @@ import {
   operatorName,
   ports,
   recommendedLabels,
+  serviceAccountUidAnnotation,
   tlsSecretName,
 } from './names.ts';
 import { bind } from './rights.ts';
@@ -107,6 +108,8 @@ class Component extends Construct {
       ports: props.containerPorts,
       tlsSecret: tlsSecretName(name),
       podLabels: recommendedLabels(settings.meshName, operatorName),
+      podAnnotations:
+        component.serviceAccountUid === undefined ? {} : { [serviceAccountUidAnnotation]: component.serviceAccountUid },
       terminationGraceSeconds: props.terminationGraceSeconds,
       ...(props.preStopSeconds === undefined ? {} : { preStopSeconds: props.preStopSeconds }),
     });

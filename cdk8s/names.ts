@@ -26,6 +26,9 @@ export const ports = { webhooks: 9090, health: 9091, api: 9092, xds: 15128 } as 
 /** On everything that the operator makes; its value is the mesh. What carries it and is no longer wanted is pruned. */
 export const managedByLabel = 'openservicemesh.io/managed-by-mesh';
 
+/** On the pods of injector and controller: the UID of the ServiceAccount that their tokens are of. */
+export const serviceAccountUidAnnotation = 'openservicemesh.io/service-account-uid';
+
 /** The Secret that a component serves TLS from. */
 export function tlsSecretName(component: string): string {
   return `${component}-tls`;

@@ -32,6 +32,8 @@ export interface WorkloadProps extends Placement {
   readonly tlsSecret?: string;
   /** Labels of the pods beside `app`. */
   readonly podLabels: Readonly<Record<string, string>>;
+  /** Annotations of the pods; a change rolls them. */
+  readonly podAnnotations?: Readonly<Record<string, string>>;
   /** Seconds between SIGTERM and SIGKILL, the sleep included. */
   readonly terminationGraceSeconds: number;
   /** Seconds that the pod goes on serving after its endpoint is withdrawn: the API server and peers hear of it later. */
@@ -62,7 +64,7 @@ export class Workload extends Construct {
         template: {
           metadata: {
             labels: { ...props.podLabels, app: name },
-            annotations: { 'kubectl.kubernetes.io/default-container': name },
+            annotations: { ...props.podAnnotations, 'kubectl.kubernetes.io/default-container': name },
           },
           spec: podSpec(props),
         },

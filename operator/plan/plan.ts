@@ -2,7 +2,8 @@
  * `plan`: what the cluster should hold for a MeshConfig, against what it holds. Level-triggered: it knows no former
  * pass, so an operator that starts in the middle of a rollout, of an installation or of a removal goes on from there.
  *
- *     guard armed → authorities → serving certificates → trust → injector, controller → (injector answers) webhooks → prune
+ *     guard armed → authorities → serving certificates → trust → accounts → injector, controller
+ *       → (injector answers) webhooks → prune
  */
 import { controlPlaneObjects } from '#cdk8s/control-plane.ts';
 import type { Manifest, Owner } from '#cdk8s/manifest.ts';
@@ -14,7 +15,7 @@ import { issueSteps, timeToRenewal } from './certificates.ts';
 import { isAvailable, rolloutOf } from './deployments.ts';
 import { components, type DesiredMesh, type Observed, type ObservedAuthority, refOf } from './observed.ts';
 import type { Plan, Reason, Step } from './plan-types.ts';
-import { controlPlaneSettings } from './settings.ts';
+import { controlPlaneSettings, serviceAccountUid } from './settings.ts';
 
 /** A timer may not be late by more than this after a clock jump. */
 const longestWait = 60 * 60 * 1000;
@@ -111,12 +112,25 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
       ...issueSteps(authority, spec.meshName, observed),
       ...apply(trust, 'trust'),
       { kind: 'check', objects: workloads, reason: 'control-plane' },
-      ...apply(workloads, 'control-plane'),
+      ...apply(
+        workloads.filter((object) => !waitsForAccount(object, observed)),
+        'control-plane',
+      ),
       ...apply(webhooks, 'webhooks'),
       ...unwanted.map((object): Step => ({ kind: 'delete', object, reason: 'no-longer-wanted' })),
     ],
     requeueAfter: nextPass(observed),
   };
+}
+
+/**
+ * A Deployment carries the UID of its ServiceAccount, so it follows in the pass after the one that makes the account.
+ * Applied before, it would start pods that the next pass replaces.
+ */
+function waitsForAccount({ kind, metadata }: Manifest, observed: Observed): boolean {
+  if (kind !== 'Deployment') return false;
+  const component = components.find((name) => name === metadata.name);
+  return component !== undefined && serviceAccountUid(component, observed) === undefined;
 }
 
 function authoritySteps(observed: Observed): Step[] {

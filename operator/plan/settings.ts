@@ -1,8 +1,9 @@
 /** From a MeshConfig and the cluster to the settings that the control plane's objects are a function of. */
 import type { ControlPlaneSettings } from '#cdk8s/control-plane-settings.ts';
 import type { Owner } from '#cdk8s/manifest.ts';
+import { controllerName, injectorName } from '#cdk8s/names.ts';
 import type { MeshConfigSpec } from '#crds/types.ts';
-import type { Observed } from './observed.ts';
+import type { ComponentName, Observed } from './observed.ts';
 
 export function controlPlaneSettings(spec: MeshConfigSpec, owner: Owner, observed: Observed): ControlPlaneSettings {
   const { controlPlane } = spec;
@@ -14,10 +15,18 @@ export function controlPlaneSettings(spec: MeshConfigSpec, owner: Owner, observe
     imagePullSecrets: controlPlane.imagePullSecrets ?? [],
     envoyImage: observed.defaults.envoyImage,
     nativeSidecars: nativeSidecars(observed.kubeletVersions),
-    injector: controlPlane.injector,
-    controller: controlPlane.controller,
+    injector: { ...controlPlane.injector, serviceAccountUid: serviceAccountUid(injectorName, observed) },
+    controller: { ...controlPlane.controller, serviceAccountUid: serviceAccountUid(controllerName, observed) },
     owner,
   };
+}
+
+/** UID of the component's ServiceAccount, or undefined while none is stored. */
+export function serviceAccountUid(component: ComponentName, observed: Pick<Observed, 'managed'>): string | undefined {
+  const account = observed.managed.find(
+    ({ kind, metadata }) => kind === 'ServiceAccount' && metadata.name === component,
+  );
+  return account?.metadata.uid;
 }
 
 /**

@@ -277,6 +277,39 @@ describe('operator on a real API server', function () {
     await until('Ready again', () => condition('Ready', 'True'));
   });
 
+  it('replaces the pods of a component whose ServiceAccount was made again, once and no others', async () => {
+    await passes.idle();
+    const accountUid = async (name: string): Promise<string | undefined> =>
+      (await exists(kinds.ServiceAccounts, name, namespace))?.metadata.uid;
+    const template = async (name: string): Promise<{ uid: string | undefined; generation: number | undefined }> => {
+      const deployment = await exists(kinds.Deployments, name, namespace);
+      const spec = deployment?.spec as { template: { metadata: { annotations?: Record<string, string> } } } | undefined;
+      return {
+        uid: spec?.template.metadata.annotations?.['openservicemesh.io/service-account-uid'],
+        generation: deployment?.metadata.generation,
+      };
+    };
+    const before = await template('osm-controller');
+    const injector = await template('osm-injector');
+    const former = await accountUid('osm-controller');
+    assert.equal(before.uid, former);
+    assert.equal(injector.uid, await accountUid('osm-injector'));
+    assert.equal(injector.generation, 1, 'the first install rolls nothing');
+    await admin.delete(kinds.ServiceAccounts, 'osm-controller', namespace);
+    const after = await until('the Deployment names another account', async () => {
+      const seen = await template('osm-controller');
+      return seen.uid !== before.uid && seen;
+    });
+    assert.equal(after.uid, await accountUid('osm-controller'));
+    assert.notEqual(after.uid, former);
+    await until('the rollout is told', () => condition('Ready', 'False'));
+    await markAvailable(admin, 'osm-controller');
+    await until('Ready again', () => condition('Ready', 'True'));
+    await passes.idle();
+    assert.equal((await template('osm-controller')).generation, (before.generation ?? 0) + 1);
+    assert.deepEqual(await template('osm-injector'), injector);
+  });
+
   it('takes back the trust of a namespace that leaves', async () => {
     await admin.create(kinds.Namespaces, {
       apiVersion: 'v1',

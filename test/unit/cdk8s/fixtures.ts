@@ -7,7 +7,7 @@ export const owner = {
   uid: '11111111-2222-3333-4444-555555555555',
 };
 
-/** The settings that `spec: {}` gives, with images of a version that no release changes. */
+/** The settings that `spec: {}` gives once the accounts are made, with images of a version that no release changes. */
 export function settings(changes: Partial<ControlPlaneSettings> = {}): ControlPlaneSettings {
   return {
     namespace: 'osm-system',
@@ -17,8 +17,8 @@ export function settings(changes: Partial<ControlPlaneSettings> = {}): ControlPl
     imagePullSecrets: [],
     envoyImage: 'example.com/envoy:test',
     nativeSidecars: true,
-    injector: { replicas: 2 },
-    controller: { replicas: 2 },
+    injector: { replicas: 2, serviceAccountUid: 'uid-of-osm-injector' },
+    controller: { replicas: 2, serviceAccountUid: 'uid-of-osm-controller' },
     owner,
     ...changes,
   };

@@ -51,6 +51,14 @@ export function valid(spec: object = {}): DesiredMesh {
   return { kind: 'valid', spec: parsed.value.spec };
 }
 
+/** The ServiceAccounts of injector and controller, which are made before their Deployments. */
+export const accounts: readonly ManagedObject[] = ['osm-injector', 'osm-controller'].map((name) => account(name));
+
+export function account(name: string, uid = `uid-of-${name}`): ManagedObject {
+  const metadata = { name, namespace: 'osm-system', uid, resourceVersion: '1' };
+  return { apiVersion: 'v1', kind: 'ServiceAccount', metadata };
+}
+
 /** The object that a plan would apply, as the server would store it. */
 export function applied(plan: Plan, kind: string, name: string, changes: object = {}): ManagedObject {
   const step = plan.steps.find(
@@ -59,7 +67,11 @@ export function applied(plan: Plan, kind: string, name: string, changes: object 
   );
   if (step?.kind !== 'apply') throw new Error(`the plan applies no ${kind} ${name}`);
   const { metadata } = step.object;
-  return { ...step.object, metadata: { ...metadata, generation: 1, resourceVersion: '1' }, ...changes };
+  return {
+    ...step.object,
+    metadata: { ...metadata, uid: `uid-of-${name}`, generation: 1, resourceVersion: '1' },
+    ...changes,
+  };
 }
 
 export function rolledOut(changes: object = {}): { status: object } {

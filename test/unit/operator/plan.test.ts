@@ -2,16 +2,28 @@ import assert from 'node:assert/strict';
 import type { ManagedObject, Observed } from '#operator/plan/observed.ts';
 import { plan } from '#operator/plan/plan.ts';
 import { nativeSidecars } from '#operator/plan/settings.ts';
-import { applied, day, line, namespace, now, observed, rolledOut, serving, valid } from './fixtures.ts';
+import {
+  account,
+  accounts,
+  applied,
+  day,
+  line,
+  namespace,
+  now,
+  observed,
+  rolledOut,
+  serving,
+  valid,
+} from './fixtures.ts';
 
 const lines = (desired: Parameters<typeof plan>[0], seen: Observed): string[] => plan(desired, seen).steps.map(line);
 const webhooks = (all: readonly string[]): string[] => all.filter((text) => text.includes('Webhook'));
 
 /** Everything that a mesh consists of, as the server would store it. */
 function running(changes: Partial<Observed> = {}): Observed {
-  const first = plan(valid(), observed());
+  const first = plan(valid(), observed({ managed: accounts }));
   const deployments = ['osm-injector', 'osm-controller'].map((name) => applied(first, 'Deployment', name, rolledOut()));
-  const second = plan(valid(), observed({ managed: deployments }));
+  const second = plan(valid(), observed({ managed: [...accounts, ...deployments] }));
   const managed = second.steps.flatMap((step): ManagedObject[] => {
     if (step.kind !== 'apply') return [];
     return [
@@ -57,7 +69,7 @@ describe('operator/plan', () => {
   });
 
   it('orders: certificates, trust, a check, the control plane; no webhook before the injector answers', () => {
-    const seen = observed({ serving: { 'osm-injector': undefined, 'osm-controller': undefined } });
+    const seen = observed({ managed: accounts, serving: { 'osm-injector': undefined, 'osm-controller': undefined } });
     const planned = plan(valid(), seen);
     assert.equal(planned.reason.key, 'waiting-for-injector');
     assert.deepEqual(planned.steps.map(line), [
@@ -176,6 +188,60 @@ describe('operator/plan', () => {
       'apply ConfigMap bookstore/osm-trust',
       'apply ConfigMap new/osm-trust',
     ]);
+  });
+
+  describe('the accounts of running pods', () => {
+    const uidsIn = (seen: Observed): Record<string, unknown> => {
+      const deployments = plan(valid(), seen).steps.flatMap((step) =>
+        step.kind === 'apply' && step.object.kind === 'Deployment' ? [step.object] : [],
+      );
+      return Object.fromEntries(
+        deployments.map(({ metadata, spec }) => {
+          const { template } = spec as { template: { metadata: { annotations: Record<string, string> } } };
+          return [metadata.name, template.metadata.annotations['openservicemesh.io/service-account-uid']];
+        }),
+      );
+    };
+    const [injector, controller] = ['osm-injector', 'osm-controller'] as const;
+    const steady = { [injector]: 'uid-of-osm-injector', [controller]: 'uid-of-osm-controller' };
+    const cases: [string, Observed, Record<string, unknown>][] = [
+      ['none made yet: no Deployment, since its pods would be replaced by the next pass', observed(), {}],
+      ['one made: that Deployment alone', observed({ managed: [account(injector)] }), { [injector]: steady[injector] }],
+      ['both made', observed({ managed: accounts }), steady],
+      ['in a steady mesh', running(), steady],
+      [
+        'made again: its pods are replaced, the others stay',
+        withAccount(account(controller, 'new')),
+        {
+          ...steady,
+          [controller]: 'new',
+        },
+      ],
+      [
+        'gone: its Deployment stays as it is until the account is back',
+        withAccount(undefined),
+        {
+          [injector]: steady[injector],
+        },
+      ],
+    ];
+    /** A steady mesh with another account of the controller, or none. */
+    function withAccount(changed: ManagedObject | undefined): Observed {
+      const others = running().managed.filter(
+        ({ kind, metadata }) => kind !== 'ServiceAccount' || metadata.name !== controller,
+      );
+      return observed({ managed: [...others, ...(changed === undefined ? [] : [changed])] });
+    }
+    for (const [name, seen, expected] of cases) it(name, () => assert.deepEqual(uidsIn(seen), expected));
+
+    it('gone: is made again, and nothing is deleted', () => {
+      const all = lines(valid(), withAccount(undefined));
+      assert.ok(all.includes('apply ServiceAccount osm-system/osm-controller'));
+      assert.deepEqual(
+        all.filter((text) => text.startsWith('delete')),
+        [],
+      );
+    });
   });
 
   describe('serving certificates', () => {

@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import type { DesiredMesh, Observed } from '#operator/plan/observed.ts';
 import { plan } from '#operator/plan/plan.ts';
 import { type ConditionValue, conditionTypes, type Outcome, status } from '#operator/plan/status.ts';
-import { applied, now, observed, rolledOut, serving, valid } from './fixtures.ts';
+import { accounts, applied, now, observed, rolledOut, serving, valid } from './fixtures.ts';
 
 const done: Outcome = { kind: 'done' };
 
 /** An installation that is complete, with the Deployments' status as given. */
 function complete(injector: object = rolledOut(), changes: Partial<Observed> = {}): Observed {
-  const available = applied(plan(valid(), observed()), 'Deployment', 'osm-injector', rolledOut());
-  const planned = plan(valid(), observed({ managed: [available] }));
+  const available = applied(plan(valid(), observed({ managed: accounts })), 'Deployment', 'osm-injector', rolledOut());
+  const planned = plan(valid(), observed({ managed: [...accounts, available] }));
   return observed({
     managed: [
+      ...accounts,
       applied(planned, 'Deployment', 'osm-injector', injector),
       applied(planned, 'Deployment', 'osm-controller', rolledOut()),
       applied(planned, 'MutatingWebhookConfiguration', 'osm-webhook-osm'),
