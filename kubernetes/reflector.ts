@@ -23,7 +23,7 @@ import type {
 
 const productionTiming: ReflectorTiming = {
   watchSeconds: 480,
-  // Bookmarks come once a minute at best: one that is late, or lost with a restart of the server, is no broken connection.
+  // Bookmarks come once a minute at best, and the first one of a quiet kind only after two (seen on 1.34).
   idleMs: 150_000,
   firstWaitMs: 100,
   longestWaitMs: 10_000,
