@@ -70,7 +70,7 @@ async function runE2e(options: {
   };
   let counts: Counts = NOTHING;
   try {
-    log(`\n=== cluster ${name}: up`);
+    log(`\n=== cluster ${target.name}: up`);
     await target.up(log);
     const enter = (command: readonly string[]): readonly string[] => target.enter(command);
     counts = await runStages([mochaStage('end to end', files, { timeoutMs: 300_000, env, enter })], log);
