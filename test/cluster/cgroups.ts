@@ -11,6 +11,19 @@ export function hierarchies(mounts: string = readFileSync('/proc/mounts', 'utf8'
   return version1.length > 0 ? [...new Set(version1)] : ofType('cgroup2').slice(0, 1);
 }
 
+/**
+ * All mount points of cgroup hierarchies. On a hybrid machine runc makes each container's cgroup in that of version 2 too,
+ * so whoever looks for what a cluster has, or takes it away, has to look there.
+ */
+export function everyHierarchy(mounts: string = readFileSync('/proc/mounts', 'utf8')): string[] {
+  const lines = mounts.split('\n').map((line) => line.split(' '));
+  return [
+    ...new Set(
+      lines.flatMap(([, at, kind]) => ((kind === 'cgroup' || kind === 'cgroup2') && at !== undefined ? [at] : [])),
+    ),
+  ];
+}
+
 /** The hierarchy in which the cluster's own programs are kept together, so that none is lost however it was left. */
 function tracking(): string {
   const all = hierarchies();
@@ -61,7 +74,7 @@ export function runsAs(pid: number, layout: Layout, program: string): boolean {
 /** Ids of all processes of the cluster, pods' included: whatever is in its cgroup in any hierarchy. */
 export function clusterProcesses(layout: Layout): number[] {
   const found = new Set<number>();
-  for (const hierarchy of hierarchies()) {
+  for (const hierarchy of everyHierarchy()) {
     for (const path of tree(join(hierarchy, layout.cgroup))) for (const pid of processesIn(path)) found.add(pid);
   }
   return [...found].toSorted((a, b) => a - b);
@@ -70,7 +83,7 @@ export function clusterProcesses(layout: Layout): number[] {
 /** Removes the cluster's cgroups. Returns the paths that could not be removed, because processes are in them. */
 export function removeCgroups(layout: Layout): string[] {
   const left: string[] = [];
-  for (const hierarchy of hierarchies()) {
+  for (const hierarchy of everyHierarchy()) {
     for (const path of tree(join(hierarchy, layout.cgroup)).toReversed()) {
       try {
         rmdirSync(path);

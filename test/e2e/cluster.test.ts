@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { clusterProcesses, hierarchies } from '#test/cluster/cgroups.ts';
+import { clusterProcesses, everyHierarchy } from '#test/cluster/cgroups.ts';
 import { Cluster } from '#test/cluster/cluster.ts';
 import { COMPONENTS, type Component } from '#test/cluster/components.ts';
 import { clusterMounts, shimSockets } from '#test/cluster/down.ts';
@@ -96,7 +96,7 @@ function remains(cluster: Cluster): string[] {
     ...networkProcesses(layout).map((pid) => `process ${pid} in its network`),
     ...processesNaming(layout.state, layout.run).map((pid) => `process ${pid} names its folders`),
     ...clusterMounts(layout).map((path) => `mount ${path}`),
-    ...hierarchies()
+    ...everyHierarchy()
       .map((at) => join(at, layout.cgroup))
       .concat(layout.netns, layout.state, layout.run)
       .filter((path) => existsSync(path)),

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { clusterMounts } from '#test/cluster/down.ts';
-import { hierarchies } from '#test/cluster/cgroups.ts';
+import { everyHierarchy, hierarchies } from '#test/cluster/cgroups.ts';
 import { componentNamed } from '#test/cluster/components.ts';
 import { layoutOf } from '#test/cluster/layout.ts';
 
@@ -61,6 +61,14 @@ describe('the cgroup hierarchies', () => {
   for (const [what, mounts, expected] of cases) {
     it(`of a machine with ${what}`, () => assert.deepEqual(hierarchies(mounts), expected));
   }
+
+  it('all count where a cluster is taken away: runc uses version 2 beside version 1 too', () => {
+    assert.deepEqual(everyHierarchy(`${version1}\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0`), [
+      '/sys/fs/cgroup/cpu',
+      '/sys/fs/cgroup/pids',
+      '/sys/fs/cgroup/unified',
+    ]);
+  });
 });
 
 describe('a component', () => {
