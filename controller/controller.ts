@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { loadAuthority } from '#certificates/secret-store.ts';
+import { createEventRecorder } from '#kubernetes/events.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
@@ -23,6 +24,7 @@ import { createDistribution, type Told } from './distribution.ts';
 import type { Environment } from './environment.ts';
 import { createMetrics } from './metrics.ts';
 import { createPending } from './pending.ts';
+import { refusalEvent } from './refusal-event.ts';
 import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
@@ -82,6 +84,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
     },
     onSynced: () => revisions.trigger('all kinds are listed'),
     onConfigError: (errors) => log.error({ errors }, 'the MeshConfig is not valid, the last good one stays in force'),
+  });
+
+  const events = createEventRecorder({
+    client,
+    controller: 'openservicemesh.io/osm-controller',
+    instance: environment.podName,
+    onError: (error) => log.warn({ err: error }, 'an Event was not written'),
   });
 
   const distribution = createDistribution({
@@ -175,7 +184,15 @@ export async function startController(options: ControllerOptions): Promise<Contr
     source: distribution,
     certificate: serving.provider,
     maxStreams: () => stores.settings()?.maxDataPlaneConnections ?? 0,
-    events: streamEvents({ log, metrics, distribution }),
+    events: streamEvents({
+      log,
+      metrics,
+      distribution,
+      tell(sidecar, nack) {
+        const meshConfig = stores.meshConfig();
+        if (meshConfig !== undefined) events.record(refusalEvent(meshConfig, sidecar, nack));
+      },
+    }),
   });
 
   stores.pods.subscribe((change) => {

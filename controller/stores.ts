@@ -49,6 +49,8 @@ export interface Stores {
   waitingFor(): string[];
   /** Of the last valid MeshConfig. */
   readonly settings: () => ControllerSettings | undefined;
+  /** As it is stored, valid or not; what Events are about. */
+  meshConfig(): KubeObject | undefined;
   objects(settings: MeshSettings): MeshObjects;
   /** All slices of one service (`<namespace>/<name>`). */
   slicesOf(service: NameKey): EndpointSliceObject[];
@@ -131,6 +133,7 @@ export function createStores(options: StoresOptions): Stores {
       return missing.length === 0 && settings === undefined ? ['no valid MeshConfig'] : missing;
     },
     settings: () => settings,
+    meshConfig: () => config.store.get(`${namespace}/${MESH_CONFIG}`),
     objects: (mesh) => ({
       config: mesh,
       namespaces: [...namespaces.values()],

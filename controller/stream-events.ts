@@ -1,15 +1,17 @@
 import type { Logger } from 'pino';
 import { SHORT_NAME } from '#xds/cache/types.ts';
 import type { AdsEvents } from '#xds/server/ads.ts';
-import type { ProxyStream } from '#xds/server/stream.ts';
+import type { Nack, ProxyStream } from '#xds/server/stream.ts';
 import type { Distribution } from './distribution.ts';
 import type { Metrics } from './metrics.ts';
 
-/** What is logged and counted of the streams. Refusals and NACKs are one line each, with the key or Envoy's own words. */
+/** What is logged, counted and told of the streams. Refusals and NACKs are one line each, with the key or Envoy's own words. */
 export function streamEvents(to: {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly distribution: Pick<Distribution, 'acked' | 'nacked'>;
+  /** Tells people of a NACK. */
+  readonly tell: (sidecar: ProxyStream['proxy'], nack: Nack) => void;
 }): Required<AdsEvents> {
   const { log, metrics, distribution } = to;
   const whose = ({ proxy }: ProxyStream): object => ({
@@ -45,6 +47,7 @@ export function streamEvents(to: {
         { key: 'nack', ...whose(stream), type, resources: nack.culprits.map(({ name }) => name), envoy: nack.error },
         'Envoy refused configuration; the sidecar keeps the last good one, and new ones get it too',
       );
+      to.tell(stream.proxy, nack);
       distribution.nacked(stream, nack);
     },
   };

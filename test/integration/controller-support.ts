@@ -106,7 +106,13 @@ export function service(namespace: string, name: string, pod: { name: string; ip
   ];
 }
 
-/** A sidecar that asks as Envoy does (EDS by its clusters' names, SDS for its two secrets) and accepts everything. */
+/** What a sidecar refuses, and in which words. */
+export interface Refusal {
+  readonly type: TypeUrl;
+  readonly words: string;
+}
+
+/** A sidecar that asks as Envoy does (EDS by its clusters' names, SDS for its two secrets) and accepts all but what it is told to refuse. */
 export class SimulatedSidecar {
   readonly held = new Map<TypeUrl, Map<string, { version: string; bytes: Uint8Array }>>();
   readonly received: string[] = [];
@@ -114,7 +120,10 @@ export class SimulatedSidecar {
   readonly #client: GrpcClient;
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
 
-  constructor(options: { port: number; rootsPem: string; token: string; node: string }) {
+  readonly #refuse: Refusal | undefined;
+
+  constructor(options: { port: number; rootsPem: string; token: string; node: string; refuse?: Refusal }) {
+    this.#refuse = options.refuse;
     this.#client = new GrpcClient(
       `127.0.0.1:${options.port}`,
       ChannelCredentials.createSsl(Buffer.from(options.rootsPem)),
@@ -156,6 +165,10 @@ export class SimulatedSidecar {
 
   #take(response: DeltaDiscoveryResponse): void {
     const type = response.typeUrl as TypeUrl;
+    if (this.#refuse?.type === type) {
+      const errorDetail = { code: 13, message: this.#refuse.words };
+      return this.#send(type, { responseNonce: response.nonce, errorDetail });
+    }
     const held = this.held.get(type) ?? new Map<string, { version: string; bytes: Uint8Array }>();
     this.held.set(type, held);
     const before = new Set(held.keys());

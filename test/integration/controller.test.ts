@@ -15,7 +15,7 @@ import { eventually } from '#test/support/eventually.ts';
 import { CLUSTER, ENDPOINTS, LISTENER, SECRET } from '#xds/cache/types.ts';
 import { ClusterLoadAssignmentSchema } from '#xds/proto/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { applyAll, podToken, runPod, service, SimulatedSidecar } from './controller-support.ts';
+import { applyAll, podToken, type Refusal, runPod, service, SimulatedSidecar } from './controller-support.ts';
 import { clientAs, install, namespace } from './operator-support.ts';
 import { type SidecarFiles, sidecarFiles } from './xds-support.ts';
 
@@ -102,11 +102,12 @@ describe('controller on a real API server', function () {
     uids.set(name, await runPod(admin, 'shop', `${name}-1`, { account: name, ip }));
   }
 
-  async function sidecar(name: string, audience?: string): Promise<SimulatedSidecar> {
+  async function sidecar(name: string, audience?: string, refuse?: Refusal): Promise<SimulatedSidecar> {
     const uid = uids.get(name) ?? '';
     const token = await podToken(admin, 'shop', { name: `${name}-1`, uid, account: name }, audience);
     const node = `shop/${name}-1/${uid}`;
-    const made = new SimulatedSidecar({ port: controller.xdsPort, rootsPem: files.authority.rootsPem, token, node });
+    const to = { port: controller.xdsPort, rootsPem: files.authority.rootsPem };
+    const made = new SimulatedSidecar({ ...to, token, node, ...(refuse === undefined ? {} : { refuse }) });
     sidecars.push(made);
     return made;
   }
@@ -270,6 +271,37 @@ describe('controller on a real API server', function () {
       server.serviceAccountIssuer,
     );
     assert.equal((await api(controller.apiPort, '/api/problems', stranger)).status, 403);
+  });
+
+  it("tells people of what a sidecar refuses: an Event on the MeshConfig, in Envoy's words", async () => {
+    const words = `Error adding cluster: ${'very long and '.repeat(200)}wrong`;
+    await sidecar('client', undefined, { type: CLUSTER, words });
+    const event = await eventually(
+      'the Event',
+      async () => {
+        const { items } = await admin.list<KubeObject & Record<string, unknown>>(kinds.Events, { namespace });
+        return items.find(({ reason }) => reason === 'ConfigurationRefused');
+      },
+      {
+        ...FAST,
+        state: async () =>
+          lines
+            .slice(-5)
+            .map((line) => JSON.stringify(line))
+            .join('\n'),
+      },
+    );
+    const { kind, name } = event['regarding'] as { kind: string; name: string };
+    assert.deepEqual(
+      [kind, name, event['type'], event['reportingController'], event['reportingInstance']],
+      ['MeshConfig', 'osm-mesh-config', 'Warning', 'openservicemesh.io/osm-controller', 'osm-controller-1'],
+    );
+    const note = String(event['note']);
+    assert.match(
+      note,
+      /^The sidecar of shop\/client-1 refused clusters \(CDS\).* Envoy: Error adding cluster: very long and/,
+    );
+    assert.ok(Buffer.byteLength(note) <= 1024 && note.endsWith('…'), note);
   });
 
   it('closes the stream of a pod that is gone', async () => {
