@@ -208,6 +208,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
 
   const unready = (): string[] => {
     if (stopping) return ['the controller is stopping'];
+    if (client.refusal !== undefined) return [client.refusal];
     const missing = stores.waitingFor();
     if (missing.length > 0) return missing;
     if (!ca.loaded) return [`the workload CA (Secret ${WORKLOAD_CA}) is not loaded`];

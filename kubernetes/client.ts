@@ -108,6 +108,9 @@ export function createClient(options: ClientOptions = {}): Client {
     },
     request: call,
     watch: (kind, watch) => watchEvents(connection, kind, watch),
+    get refusal() {
+      return connection.refusal;
+    },
     close: () => connection.close(),
   };
   return client;

@@ -7,12 +7,15 @@
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { Agent as HttpAgent, type IncomingMessage, type OutgoingHttpHeaders, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, type RequestOptions, request as httpsRequest } from 'node:https';
+import { createAuthentication } from './authentication.ts';
 import { transportError } from './error.ts';
 
 export interface ConnectionOptions {
   /** Path of a kubeconfig. By default `$KUBECONFIG`, `~/.kube/config`, and then the pod's own service account. */
   readonly kubeconfig?: string;
   readonly userAgent?: string;
+  /** Milliseconds of a clock that never goes back; `performance.now` by default. Measures how long we are refused. */
+  readonly now?: () => number;
 }
 
 export interface WireRequest {
@@ -31,6 +34,8 @@ export interface WireRequest {
 export interface Connection {
   /** Resolves with the answer's head, whatever its status. Throws a KubernetesError when there is none. */
   send(request: WireRequest): Promise<IncomingMessage>;
+  /** Why readiness must be given up: nobody knows us any more (401, lastingly). */
+  readonly refusal: string | undefined;
   /** Closes idle sockets. Requests that are under way end by themselves. */
   close(): void;
 }
@@ -63,6 +68,7 @@ export function connect(options: ConnectionOptions = {}): Connection {
   const secure = server.protocol === 'https:';
   const prefix = server.pathname.replace(/\/$/, '');
 
+  const authentication = createAuthentication(options.now ?? (() => performance.now()));
   let current: Credentials | undefined;
   let reading: Promise<Credentials> | undefined;
 
@@ -85,7 +91,7 @@ export function connect(options: ConnectionOptions = {}): Connection {
       const { headers, calls, streams } = await credentials().catch((error: unknown) => {
         throw transportError('Unreachable', call, error);
       });
-      return exchange(secure, request, {
+      const answer = await exchange(secure, request, {
         hostname: server.hostname.replace(/^\[|\]$/g, ''),
         port: server.port || (secure ? 443 : 80),
         method: request.method,
@@ -102,6 +108,11 @@ export function connect(options: ConnectionOptions = {}): Connection {
         },
         ...(request.signal === undefined ? {} : { signal: request.signal }),
       });
+      authentication.note(answer.statusCode ?? 0);
+      return answer;
+    },
+    get refusal() {
+      return authentication.refusal;
     },
     close() {
       current?.calls.destroy();

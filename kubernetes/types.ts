@@ -110,6 +110,8 @@ export interface KubernetesClient {
     body?: unknown,
     headers?: Record<string, string>,
   ): Promise<T>;
+  /** A sentence for readiness once every answer over more than 30 s was 401: our ServiceAccount is gone or another. */
+  readonly refusal: string | undefined;
 }
 
 /** An answer of 400 or more (or none at all: `status` 0). */

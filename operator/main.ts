@@ -51,7 +51,10 @@ const operator = createOperator({
 
 const health = await startHealthServer({
   port: ports.health,
-  unready: () => operator.stores.unsynced().map((name) => `waiting for ${name}`),
+  unready: () => [
+    ...(client.refusal === undefined ? [] : [client.refusal]),
+    ...operator.stores.unsynced().map((name) => `waiting for ${name}`),
+  ],
   version: { version },
   metrics: metrics.registry,
 });

@@ -53,7 +53,12 @@ export async function startInjector(options: InjectorOptions): Promise<Injector>
   const health = await startHealthServer({
     host,
     port: options.healthPort,
-    unready: () => (stopping ? ['the injector is stopping'] : sources.missing().map((what) => `waiting for ${what}`)),
+    unready: () => {
+      if (stopping) return ['the injector is stopping'];
+      // What it knows goes stale, and namespaces that it has to ask for cannot be asked for.
+      if (client.refusal !== undefined) return [client.refusal];
+      return sources.missing().map((what) => `waiting for ${what}`);
+    },
     version: { version: options.version },
     metrics: metrics.registry,
   });

@@ -8,6 +8,7 @@ import { createAuthority } from '#certificates/ca.ts';
 import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
 import { type Controller, startController } from '#controller/controller.ts';
 import { type Client, createClient } from '#kubernetes/client.ts';
+import { isStatus } from '#kubernetes/error.ts';
 import * as kinds from '#kubernetes/kinds.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
@@ -32,6 +33,8 @@ describe('controller on a real API server', function () {
   const lines: Record<string, unknown>[] = [];
   const sidecars: SimulatedSidecar[] = [];
   const uids = new Map<string, string>();
+  /** By how much the clock of the controller's client runs ahead, in milliseconds. */
+  let ahead = 0;
 
   before(async () => {
     [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
@@ -62,7 +65,7 @@ describe('controller on a real API server', function () {
     ]);
     // The guard would refuse pods here: there is no injector, and this test makes injected pods by hand.
     await admin.delete(kinds.ValidatingAdmissionPolicyBindings, 'osm-sidecar-guard');
-    own = await clientAs(server, admin, 'osm-controller');
+    own = await clientAs(server, admin, 'osm-controller', () => performance.now() + ahead);
     const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
     controller = await startController({
       client: own,
@@ -334,6 +337,28 @@ describe('controller on a real API server', function () {
       deadlineMs: 30_000,
     });
     assert.equal(one.received.filter((line) => line.startsWith('Cluster ')).length, clusters);
+  });
+
+  it('is unready, and says why, when the API server knows its ServiceAccount no more', async () => {
+    assert.equal((await health('/health/ready')).status, 200);
+    await admin.delete(kinds.ServiceAccounts, 'osm-controller', namespace);
+    await applyAll(admin, [
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'osm-controller', namespace } },
+    ]);
+    const refused = (): Promise<boolean> =>
+      own.get(kinds.Nodes, 'any').then(
+        () => false,
+        (error: unknown) => isStatus(error, 401),
+      );
+    // The API server remembers a good token for some seconds.
+    await eventually('the token of the former account is refused', refused, FAST);
+    assert.equal((await health('/health/ready')).status, 200, 'one refusal is not lasting');
+    ahead = 31_000;
+    assert.ok(await refused());
+    const answer = await health('/health/ready');
+    assert.equal(answer.status, 503);
+    assert.match(await answer.text(), /refused this pod's token \(401\).*ServiceAccount/);
+    assert.equal((await health('/health/alive')).status, 200);
   });
 });
 

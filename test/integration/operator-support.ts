@@ -36,8 +36,11 @@ export async function install(admin: Client): Promise<KubeObject[]> {
   return stored;
 }
 
-/** A client that is a service account, by a token of the TokenRequest API: it has that account's rights and no others. */
-export async function clientAs(server: ApiServer, admin: Client, account: string): Promise<Client> {
+/**
+ * A client that is a service account, by a token of the TokenRequest API: it has that account's rights and no others.
+ * `now` is the clock by which the client measures how long it is refused.
+ */
+export async function clientAs(server: ApiServer, admin: Client, account: string, now?: () => number): Promise<Client> {
   const answer = await admin.request<{ status: { token: string } }>(
     'POST',
     `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`,
@@ -51,7 +54,7 @@ export async function clientAs(server: ApiServer, admin: Client, account: string
   try {
     const path = join(directory, 'kubeconfig');
     await writeFile(path, stringify(config), { mode: 0o600 });
-    return createClient({ kubeconfig: path });
+    return createClient({ kubeconfig: path, ...(now === undefined ? {} : { now }) });
   } finally {
     await rm(directory, { recursive: true });
   }
