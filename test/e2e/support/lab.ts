@@ -257,11 +257,12 @@ async function patchMeshConfig(patch: object): Promise<void> {
 
 async function scale(namespace: string, deployment: string, replicas: number): Promise<void> {
   await kubectl(['scale', '-n', namespace, `deployment/${deployment}`, `--replicas=${replicas}`]);
-  await eventually(
-    `${deployment} has ${replicas} pods`,
-    async () => (await pods(namespace, deployment)).length === replicas,
-  );
-  if (replicas > 0) await rolledOut(namespace, deployment);
+  if (replicas > 0) return rolledOut(namespace, deployment);
+  // Also those that are on their way out: an operator that is just ending still repairs what a test takes away.
+  await eventually(`the last pod of ${deployment} has ended`, async () => {
+    const { stdout } = await run(['get', 'pods', '-n', namespace, '-l', `app=${deployment}`, '-o', 'name']);
+    return stdout.trim() === '';
+  });
 }
 
 /** Resource versions of what the operator makes: equal before and after means that nothing was written. */
