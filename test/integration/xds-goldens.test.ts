@@ -1,0 +1,61 @@
+/** Every golden, with its secrets, is acknowledged by a real Envoy over our ADS; one that is broken is not. */
+import assert from 'node:assert/strict';
+import { goldenCases } from '#test/golden/translate/cases.ts';
+import { type RunningEnvoy, startEnvoy } from '#test/support/envoy.ts';
+import { eventually } from '#test/support/eventually.ts';
+import { testAuthority } from '#test/support/mesh-certificates.ts';
+import { buildSnapshot } from '#xds/cache/snapshot.ts';
+import type { Resource } from '#xds/resource.ts';
+import { translateSecrets } from '#xds/translate/translate.ts';
+import { CLAIMS, FAST, NODE, TestController } from './xds-controller-support.ts';
+import { brokenCluster, type SidecarFiles, sidecarFiles, tokenSigner } from './xds-support.ts';
+
+const cases = await goldenCases();
+const secrets = translateSecrets(await (await testAuthority()).issue('shop/bookbuyer'));
+
+describe('goldens over ADS', function () {
+  this.timeout(60_000);
+  let files: SidecarFiles;
+  let signer: Awaited<ReturnType<typeof tokenSigner>>;
+  let controller: TestController | undefined;
+  let envoy: RunningEnvoy | undefined;
+
+  before(async () => {
+    [files, signer] = await Promise.all([sidecarFiles(), tokenSigner()]);
+    await files.writeToken(await signer.sign(CLAIMS));
+  });
+  afterEach(async () => {
+    await envoy?.stop();
+    controller?.server.close();
+  });
+  after(() => files.remove());
+
+  async function serve(resources: readonly Resource[]): Promise<TestController> {
+    controller = new TestController(files, signer, buildSnapshot([...resources, ...secrets]));
+    await controller.listen();
+    envoy = await startEnvoy(files.sidecarBootstrap(controller.port), { node: NODE });
+    return controller;
+  }
+
+  for (const golden of cases) {
+    it(`acknowledges ${golden.name}`, async () => {
+      const serving = await serve(golden.resources);
+      await serving.converge(golden.name);
+      assert.deepEqual(serving.nacks, []);
+      // What Envoy took is in its own dump, by name: an acknowledgement of nothing would pass otherwise.
+      const dump = (await envoy?.admin('/config_dump?include_eds')) ?? '';
+      for (const { name, type } of golden.resources) {
+        if (!type.endsWith('.ClusterLoadAssignment'))
+          assert.ok(dump.includes(JSON.stringify(name)), `Envoy does not hold ${name}`);
+      }
+    });
+  }
+
+  it('does not acknowledge one with a broken cluster, and says why', async () => {
+    const [good] = cases.filter(({ name }) => name === 'tcp');
+    assert.ok(good);
+    const serving = await serve([...good.resources, brokenCluster('broken')]);
+    const nack = await eventually('a refusal', async () => serving.nacks[0], FAST);
+    assert.match(JSON.stringify(nack), /broken/);
+  });
+});
