@@ -214,7 +214,11 @@ describe('the test cluster', function () {
     await a.up(log, { images: 'essential' });
     assert.equal((await a.status()).state, 'up');
     assert.deepEqual(podProcesses(a), pods);
-    assert.equal(await kubectl(a, 'exec', 'deployment/server', '--', 'echo', 'inside'), 'inside\n');
+    // The node's Ready is from before the kill until the new kubelet has reported; only then does it know its pods.
+    await waitFor('the new kubelet reaches into a pod', 60_000, async () => {
+      const { stdout } = await a.kubectl(['exec', 'deployment/server', '--', 'echo', 'inside']);
+      return stdout === 'inside\n';
+    });
   });
 
   it('comes up again after every process was killed and its network was lost, as after a reboot', async () => {

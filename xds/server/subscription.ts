@@ -152,6 +152,8 @@ function adjustNames(subscription: Subscription, request: DeltaRequest, resource
     }
     explicit.delete(name);
     due.delete(name);
+    // What was offered unasked is forgotten with the rest: a client that asks for it again must be answered anew.
+    if (offered instanceof Set) offered.delete(name);
     if (!wildcard) held.delete(name);
   }
   return { ...subscription, opened: true, wildcard, explicit, held, due, offered, greet: greet || subscription.greet };

@@ -107,6 +107,23 @@ class Client {
 }
 
 describe('delta applied', () => {
+  it('answers anew a name that was offered unasked, given up, and then asked for', () => {
+    const client = new Client();
+    for (const type of TYPES) client.send(type, WILD.includes(type) ? {} : { subscribe: ['a'] });
+    for (const type of TYPES) if (!WILD.includes(type)) client.asked.get(type)?.add('a');
+    const withC = { cds: { c: '1' }, eds: { c: '1' }, sds: {}, lds: {}, rds: {} };
+    const story: Action[] = [
+      { kind: 'world', world: withC },
+      { kind: 'reconnect' },
+      { kind: 'unsubscribe', type: SHORT.eds, name: 'c' },
+      { kind: 'world', world: { cds: {}, eds: {}, sds: {}, lds: {}, rds: {} } },
+      { kind: 'subscribe', type: SHORT.eds, name: 'c' },
+    ];
+    for (const action of story) client.apply(action);
+    client.finish();
+    assert.deepEqual([...(client.held.get(SHORT.eds) ?? [])], [], 'the assignment of a cluster that is gone');
+  });
+
   it('equals the state of the world, with one response in flight a type', () => {
     fc.assert(
       fc.property(fc.array(actions, { maxLength: 40 }), (story) => {
