@@ -60,8 +60,10 @@ describe('identity and encryption', () => {
       const [client, server] = await Promise.all([lab.podIp(NS, 'friend'), lab.podIp(NS, 'server')]);
       const capture = await lab.capture(`tcp and host ${client} and host ${server}`);
       for (let i = 0; i < 5; i++) await lab.curl(NS, 'friend', 'http://server:8080/very-secret-path');
+      await eventually('the capture holds the traffic', async () => capture.size() > 2000, {
+        state: async () => `${capture.size()} bytes`,
+      });
       const bytes = await capture.stop();
-      assert.ok(bytes.length > 2000, `the capture must hold the traffic, and holds ${bytes.length} bytes`);
       assert.ok(!bytes.includes('secret-of-the-application'), 'the answer is readable on the wire');
       assert.ok(!bytes.includes('very-secret-path'), 'the request is readable on the wire');
       assert.ok(bytes.includes(Buffer.from([0x17, 0x03, 0x03])), 'there must be TLS records');

@@ -3,7 +3,7 @@
  * that `test/run.ts` brought up (OSM_TEST_CLUSTER), or another one by OSM_TEST_CONTEXT.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterFor } from '#test/cluster/target.ts';
@@ -198,16 +198,20 @@ function readReport(output: string): LoadReport {
   return (JSON.parse(line) as { load: LoadReport }).load;
 }
 
-/** Captures what crosses the pods' bridge, until stopped. */
-async function capture(filter: string): Promise<{ stop(): Promise<Buffer> }> {
+/**
+ * Captures what crosses the pods' bridge, until stopped. Packets are handed over one by one (`--immediate-mode`): the kernel would
+ * else keep up to a second of them in a block that is lost when the capture is interrupted.
+ */
+async function capture(filter: string): Promise<{ size(): number; stop(): Promise<Buffer> }> {
   const directory = mkdtempSync(join(tmpdir(), 'osm-capture-'));
   const file = join(directory, 'capture.pcap');
-  const child = spawn('tcpdump', ['-i', 'any', '-U', '-s', '0', '-w', file, filter], {
+  const child = spawn('tcpdump', ['-i', 'any', '--immediate-mode', '-U', '-s', '0', '-w', file, filter], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const { output } = follow(child);
   await eventually('tcpdump listens', async () => output().includes('listening'), { state: async () => output() });
   return {
+    size: () => (existsSync(file) ? statSync(file).size : 0),
     stop: async () => {
       child.kill('SIGINT');
       await new Promise((resolve) => child.on('exit', resolve));
