@@ -1,9 +1,8 @@
 /** The controller as one thing that starts and stops; main.ts gives it the process around it. */
-import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { loadAuthority } from '#certificates/secret-store.ts';
+import { describePair, readKeyPair, watchKeyPair } from '#certificates/serving-certificate.ts';
 import { createEventRecorder } from '#kubernetes/events.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
@@ -13,7 +12,7 @@ import type { MeshSettings } from '#mesh/objects.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
-import { servingCertificate } from '#xds/server/serving-certificate.ts';
+import { identityProvider } from '#xds/server/identity-provider.ts';
 import type { ProxyStream } from '#xds/server/stream.ts';
 import { createTokenVerifier } from '#xds/server/token.ts';
 import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
@@ -32,7 +31,6 @@ import { createWorkloadCa } from './workload-ca.ts';
 
 const AUDIENCE = 'osm';
 const WORKLOAD_CA = 'osm-ca-bundle';
-const CERTIFICATE_LOOK_MS = 10_000;
 const CONVERGENCE_LIMIT_MS = 90_000;
 
 export interface ControllerOptions {
@@ -169,8 +167,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
     });
   }
 
-  const serving = servingCertificate(environment.tlsDirectory);
-  await serving.reload();
+  const tls = await readKeyPair(environment.tlsDirectory);
+  const identity = identityProvider(tls);
   const server = createAdsServer({
     authenticator: createAuthenticator({
       verifier: createTokenVerifier({
@@ -182,7 +180,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       directory: createDirectory({ client, pods: stores.pods, accounts: stores.accounts }),
     }),
     source: distribution,
-    certificate: serving.provider,
+    certificate: identity.provider,
     maxStreams: () => stores.settings()?.maxDataPlaneConnections ?? 0,
     events: streamEvents({
       log,
@@ -222,12 +220,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
     metrics: metrics.registry,
   });
 
-  const readPair = async (): Promise<{ cert: Buffer; key: Buffer }> => ({
-    cert: await readFile(join(environment.tlsDirectory, 'tls.crt')),
-    key: await readFile(join(environment.tlsDirectory, 'tls.key')),
-  });
   const api = createApi({
-    tls: await readPair(),
+    tls,
     caller: (token) => reviewCaller(client, token),
     mayGet: (caller, part) => mayGet(client, caller, part, environment.namespace),
     problems: () => problems,
@@ -239,17 +233,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
   });
   await api.listen({ host, port: options.apiPort });
 
-  const certificateLook = setInterval(() => {
-    serving.reload().then(
-      async (changed) => {
-        if (!changed) return;
-        api.server.setSecureContext({ ...(await readPair()), minVersion: 'TLSv1.2' });
-        log.info(serving.describe(), 'serving with the new certificate');
-      },
-      (error: unknown) =>
-        log.error({ err: error }, 'the serving certificate cannot be read anew, the former one stays'),
-    );
-  }, CERTIFICATE_LOOK_MS);
+  const certificate = watchKeyPair(environment.tlsDirectory, tls, {
+    changed: (pair) => {
+      identity.serve(pair);
+      api.server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
+      log.info(describePair(pair), 'serving with the new certificate');
+    },
+    failed: (error) => log.error({ err: error }, 'the serving certificate cannot be read anew, the former one stays'),
+  });
 
   stores.start();
   ca.start();
@@ -265,7 +256,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     async stop() {
       if (stopping) return;
       stopping = true;
-      clearInterval(certificateLook);
+      certificate.stop();
       await server.drain(options.drainMs);
       revisions.stop();
       stores.stop();

@@ -2,13 +2,13 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { describePair, readKeyPair, watchKeyPair } from '#certificates/serving-certificate.ts';
 import type { MeshConfig } from '#crds/types.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import type { Environment } from './environment.ts';
 import { createMetrics } from './metrics.ts';
 import { createWebhookServer } from './server.ts';
-import { readKeyPair, watchKeyPair } from './serving-certificate.ts';
 import { createSources } from './sources.ts';
 
 export interface InjectorOptions {
@@ -69,7 +69,7 @@ export async function startInjector(options: InjectorOptions): Promise<Injector>
   const certificate = watchKeyPair(environment.tlsDirectory, tls, {
     changed: (pair) => {
       server.server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
-      log.info('serving with the new certificate');
+      log.info(describePair(pair), 'serving with the new certificate');
     },
     failed: (error) => log.error({ err: error }, 'the serving certificate cannot be read anew, the former one stays'),
   });

@@ -1,9 +1,9 @@
 /** The webhooks: HTTPS in, AdmissionReview out. */
 import fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { KeyPair } from '#certificates/serving-certificate.ts';
 import { type AdmissionRequest, decodeReview, encodeReview } from './admission-review.ts';
 import type { WebhookMetrics } from './metrics.ts';
 import { failure, type MutationSources, type Reviewed, reviewPod } from './mutate.ts';
-import type { KeyPair } from './serving-certificate.ts';
 import { validatePolicy } from './validate/policy.ts';
 
 export interface WebhookOptions {

@@ -4,10 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
+import { readKeyPair } from '#certificates/serving-certificate.ts';
 import { createMetrics } from '#webhook/metrics.ts';
 import type { MutationSources } from '#webhook/mutate.ts';
 import { createWebhookServer } from '#webhook/server.ts';
-import { readKeyPair } from '#webhook/serving-certificate.ts';
 import { injectSettings } from '../unit/webhook/settings.ts';
 import { writePair } from './webhook-process.ts';
 

@@ -1,10 +1,12 @@
 /** A controller for tests: the real ADS server over a snapshot that the test sets, and what happened on its streams. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { eventually } from '#test/support/eventually.ts';
 import { buildSnapshot, type ProxySnapshot } from '#xds/cache/snapshot.ts';
 import type { Resource } from '#xds/resource.ts';
 import { type AdsServer, createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
-import { type ServingCertificate, servingCertificate } from '#xds/server/serving-certificate.ts';
+import { type IdentityProvider, identityProvider } from '#xds/server/identity-provider.ts';
 import type { Nack, ProxyStream } from '#xds/server/stream.ts';
 import { createTokenVerifier, type TokenClaims } from '#xds/server/token.ts';
 import { ISSUER, type SidecarFiles, type tokenSigner } from './xds-support.ts';
@@ -26,14 +28,17 @@ export class TestController {
   readonly refusals: { key: string; nodeId: string | undefined }[] = [];
   readonly closed: string[] = [];
   readonly server: AdsServer;
-  readonly certificate: ServingCertificate;
+  readonly identity: IdentityProvider;
   readonly #listeners = new Map<ProxyStream, (snapshot: ProxySnapshot) => void>();
   #snapshot: ProxySnapshot;
   port = 0;
 
   constructor(files: SidecarFiles, signer: Awaited<ReturnType<typeof tokenSigner>>, first: ProxySnapshot, max = 0) {
     this.#snapshot = first;
-    this.certificate = servingCertificate(files.tlsDirectory);
+    this.identity = identityProvider({
+      cert: readFileSync(join(files.tlsDirectory, 'tls.crt')),
+      key: readFileSync(join(files.tlsDirectory, 'tls.key')),
+    });
     const verifier = createTokenVerifier({
       audience: 'osm',
       fetchKeys: async () => ({ issuer: ISSUER, keys: signer.keys }),
@@ -47,7 +52,7 @@ export class TestController {
     };
     this.server = createAdsServer({
       authenticator: createAuthenticator({ verifier, directory }),
-      certificate: this.certificate.provider,
+      certificate: this.identity.provider,
       maxStreams: () => max,
       source: {
         connect: (stream, onSnapshot) => {
@@ -66,7 +71,6 @@ export class TestController {
   }
 
   async listen(port = 0): Promise<void> {
-    await this.certificate.reload();
     this.port = await this.server.listen(`127.0.0.1:${port}`);
   }
 

@@ -1,4 +1,7 @@
-/** The webhook's own certificate, from a mounted Secret, taken up anew without a restart. */
+/**
+ * A server's own certificate from a mounted Secret, taken up anew without a restart. Only pairs that belong together are handed
+ * out: in the middle of a Secret's update the two files can be of two ages.
+ */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -10,13 +13,19 @@ export interface KeyPair {
   readonly key: Buffer;
 }
 
-/** Throws when the files are missing or do not belong together. */
+/** Reads `tls.crt` and `tls.key`. Throws when one is missing or they do not belong together. */
 export async function readKeyPair(directory: string): Promise<KeyPair> {
   const [cert, key] = await Promise.all([readFile(join(directory, 'tls.crt')), readFile(join(directory, 'tls.key'))]);
   if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
     throw new Error(`${directory}: tls.key does not belong to tls.crt (is the Secret being replaced just now?)`);
   }
   return { cert, key };
+}
+
+/** Serial number and end of life of a pair's leaf: for logs. */
+export function describePair({ cert }: KeyPair): { readonly serial: string; readonly notAfter: Date } {
+  const leaf = new X509Certificate(cert);
+  return { serial: leaf.serialNumber, notAfter: new Date(leaf.validTo) };
 }
 
 export interface KeyPairWatch {
