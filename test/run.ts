@@ -43,6 +43,16 @@ function fastStages(pattern: string | undefined): Stage[] {
   ];
 }
 
+/** What integration and e2e stand on, made before any test's deadline runs: on a new machine this takes about ten minutes. */
+async function setUp(): Promise<void> {
+  log('\n=== set-up: system packages, Kubernetes, Envoy');
+  const { ensureSystemPackages } = await import('./cluster/packages.ts');
+  const { ensurePrograms } = await import('./cluster/programs.ts');
+  // Others than root run integration without what needs it; a cluster refuses them by itself.
+  if (process.getuid?.() === 0) await ensureSystemPackages(log);
+  await ensurePrograms(log);
+}
+
 function integrationStages(pattern: string | undefined): Stage[] {
   return mochaIfAny('integration', globSync('test/integration/**/*.test.ts'), pattern, 120_000);
 }
@@ -114,6 +124,8 @@ async function main(): Promise<number> {
   let counts: Counts = NOTHING;
   try {
     if (level === 'fast' || level === 'all') counts = add(counts, await runStages(fastStages(pattern), log));
+    // Somebody else's cluster brings its own.
+    if (level !== 'fast' && (level !== 'e2e' || values.context === undefined)) await setUp();
     if (level === 'integration' || level === 'all' || level === 'long')
       counts = add(counts, await runStages(integrationStages(pattern), log));
     if (level === 'e2e' || level === 'all' || level === 'long')

@@ -81,6 +81,14 @@ export function ensureEnvoy(say: Say = sayOnStderr): Promise<string> {
   });
 }
 
+/** All of them, one after the other: so that no test's own deadline counts what is made once a machine. */
+export async function ensurePrograms(say: Say = sayOnStderr): Promise<void> {
+  await ensureEnvoy(say);
+  await ensureKube(say);
+  await ensureCoreDns(say);
+  await ensurePause(say);
+}
+
 interface GoProgram {
   readonly name: string;
   readonly version: string;
@@ -163,5 +171,3 @@ async function ensureCached(
     return join(target, file);
   });
 }
-
-export { ensureSystemPackages } from './packages.ts';
