@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { loadAuthority } from '#certificates/secret-store.ts';
 import { describePair, readKeyPair, watchKeyPair } from '#certificates/serving-certificate.ts';
+import { loggerLevel } from '#crds/log-level.ts';
 import { createEventRecorder } from '#kubernetes/events.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
@@ -74,7 +75,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         onTransition: ({ name, kind, detail }) => log.debug({ transition: name, kind, detail }, 'watch'),
       }),
     onChange: (change) => {
-      log.level = pinoLevel(stores.settings()?.logLevel ?? '') || environment.logLevel;
+      log.level = loggerLevel(stores.settings()?.logLevel ?? '') ?? environment.logLevel;
       metrics.changes.inc({ kind: change.kind });
       changedAt ??= performance.now();
       pending.note(change);
@@ -278,10 +279,4 @@ function proxyInfo(stream: ProxyStream): ProxyInfo {
     synced: stream.settled(),
     types: stream.status(),
   };
-}
-
-/** OSM's names for levels where they are not pino's; empty leaves the environment's. */
-function pinoLevel(level: string): string {
-  if (level === 'disabled') return 'silent';
-  return level === 'panic' ? 'fatal' : level;
 }

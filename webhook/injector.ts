@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { describePair, readKeyPair, watchKeyPair } from '#certificates/serving-certificate.ts';
-import type { MeshConfig } from '#crds/types.ts';
+import { loggerLevel } from '#crds/log-level.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import type { Environment } from './environment.ts';
@@ -47,7 +47,7 @@ export async function startInjector(options: InjectorOptions): Promise<Injector>
       envoyImage: environment.envoyImage,
     },
     onMeshConfig: (config) => {
-      log.level = pinoLevel(config.spec.observability.osmLogLevel);
+      log.level = loggerLevel(config.spec.observability.osmLogLevel) ?? environment.logLevel;
     },
   });
   const health = await startHealthServer({
@@ -89,13 +89,6 @@ export async function startInjector(options: InjectorOptions): Promise<Injector>
       await health.close();
     },
   };
-}
-
-type OsmLogLevel = MeshConfig['spec']['observability']['osmLogLevel'];
-
-function pinoLevel(level: OsmLogLevel): string {
-  if (level === 'disabled') return 'silent';
-  return level === 'panic' ? 'fatal' : level;
 }
 
 function portOf(address: AddressInfo | string | null): number {
