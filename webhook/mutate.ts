@@ -1,7 +1,8 @@
 /** Answers one request for a pod: which namespace, which settings, and then the pure functions of inject/. */
 import type { AdmissionRequest, Verdict } from './admission-review.ts';
 import { isRecord } from './admission-review.ts';
-import { meaningOf, SOURCES } from './inject/conditions.ts';
+import { meaningOf } from '#crds/on-off.ts';
+import { SOURCES } from './inject/conditions.ts';
 import { decide } from './inject/decide.ts';
 import { inject, warningsOf } from './inject/inject.ts';
 import { patchOf } from './inject/patch.ts';

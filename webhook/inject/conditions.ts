@@ -3,6 +3,7 @@
  * server is built from the CEL beside them. Each row holds both, so that neither can be changed alone, and a test
  * compares them on a real API server.
  */
+import { WORDS } from '#crds/on-off.ts';
 import type { Namespace, Pod } from './pod.ts';
 import type { InjectKey, SkipKey } from './reasons.ts';
 import { CONTROL_PLANE, IGNORE, MONITORED_BY, SIDECAR_INJECTION, SYSTEM_NAMESPACES } from './names.ts';
@@ -62,19 +63,6 @@ export const EXEMPTIONS: readonly Exemption[] = [
     cel: () => `${quote(CONTROL_PLANE)} in ${celLabels}`,
   },
 ];
-
-/** What a value of `openservicemesh.io/sidecar-injection` says. */
-export type Meaning = 'unset' | 'on' | 'off' | 'unreadable';
-
-export const WORDS = { on: ['enabled', 'yes', 'true'], off: ['disabled', 'no', 'false'] } as const;
-
-export function meaningOf(value: string | undefined): Meaning {
-  if (value === undefined) return 'unset';
-  // ASCII only, like CEL's lowerAscii: a word is not made of letters that merely fold to it.
-  const word = value.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-  if (WORDS.on.some((one) => one === word)) return 'on';
-  return WORDS.off.some((one) => one === word) ? 'off' : 'unreadable';
-}
 
 /** A place where `openservicemesh.io/sidecar-injection` may stand. */
 export interface Source {

@@ -1,5 +1,6 @@
 /** Should this pod get a sidecar? */
-import { EXEMPTIONS, type MeshIdentity, meaningOf, SOURCES, type Source } from './conditions.ts';
+import { meaningOf } from '#crds/on-off.ts';
+import { EXEMPTIONS, type MeshIdentity, SOURCES, type Source } from './conditions.ts';
 import { SIDECAR_INJECTION } from './names.ts';
 import type { Namespace, Pod } from './pod.ts';
 import { type Decision, type Refusal, refuse } from './reasons.ts';

@@ -1,6 +1,6 @@
 /** Why a pod that is meant to be in the mesh cannot be: each refusal says what to change. */
 import { unreadableAnnotation } from './annotations.ts';
-import { meaningOf } from './conditions.ts';
+import { meaningOf } from '#crds/on-off.ts';
 import {
   INIT_CONTAINER,
   isReservedPort,

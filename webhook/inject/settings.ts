@@ -1,8 +1,8 @@
 /** What injection is a function of, besides the pod. */
 import { durationMs } from '#crds/duration.ts';
+import { meaningOf } from '#crds/on-off.ts';
 import type { MeshConfig } from '#crds/types.ts';
 import { METRICS } from './names.ts';
-import { meaningOf } from './conditions.ts';
 import type { RedirectOptions } from './iptables.ts';
 import type { Namespace, Resources } from './pod.ts';
 
