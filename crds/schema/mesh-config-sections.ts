@@ -63,6 +63,13 @@ function atLeastAMinute(field: string): Rule {
   };
 }
 
+/** Envoy counts whole seconds; at 0 an HTTP connection could not even be told that it ends. */
+const drainRule: Rule = {
+  rule: "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+  message: 'drainTime must be from 1s to 1h',
+  holds: (self: string) => (durationMs(self) ?? 0) >= 1000 && (durationMs(self) ?? 0) <= 3_600_000,
+};
+
 export const sidecar = section(
   'The Envoy sidecars.',
   {
@@ -114,6 +121,11 @@ export const sidecar = section(
         'How long the containers of a pod that ends go on before they are stopped, where they have no preStop hook of their own; ' +
           `off where left out. ${newPods}`,
       ),
+    ),
+    drainTime: duration(
+      'How long open connections go on after the rules that they were accepted under have changed, in whole seconds (rounded up), ' +
+        `1s–1h; then they are closed. ${newPods}`,
+      { default: '5s', rules: [drainRule] },
     ),
   },
   tlsRules,

@@ -64,7 +64,7 @@ export function sidecarContainer(
       '--concurrency',
       '2',
       '--drain-time-s',
-      '5',
+      String(settings.drainSeconds),
       '--drain-strategy',
       'immediate',
       // Its socket would have the same name in every Envoy of the pod, the application's own included.

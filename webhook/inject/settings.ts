@@ -19,6 +19,8 @@ export interface MeshInjection extends RedirectOptions {
   readonly sidecarResources: Resources | undefined;
   /** Seconds that containers without a preStop wait before they are stopped; 0 is off. */
   readonly preStopSleepSeconds: number;
+  /** Seconds that open connections go on after the listener's rules for them have changed; at least 1. */
+  readonly drainSeconds: number;
 }
 
 /** With what the pod's namespace adds. */
@@ -53,6 +55,7 @@ export function meshInjection(spec: MeshConfig['spec'], defaults: InjectorDefaul
     sidecarResources: sidecar.resources,
     // preStop.sleep counts whole seconds.
     preStopSleepSeconds: Math.ceil((durationMs(sidecar.preStopSleep ?? '0s') ?? 0) / 1000),
+    drainSeconds: Math.ceil((durationMs(sidecar.drainTime) ?? 5000) / 1000),
     localProxyMode: sidecar.localProxyMode,
     outboundRangeExclusions: traffic.outboundIPRangeExclusionList ?? [],
     outboundRangeInclusions: traffic.outboundIPRangeInclusionList ?? [],

@@ -71,6 +71,8 @@ export const badManifests: readonly BadManifest[] = [
     { traffic: { inboundExternalAuthorization: { enable: true, port: 9191 } } },
     'spec.traffic.inboundExternalAuthorization',
   ),
+  mesh('a drain that ends before it began', { sidecar: { drainTime: '500ms' } }, 'spec.sidecar.drainTime'),
+  mesh('a drain without end', { sidecar: { drainTime: '61m' } }, 'spec.sidecar.drainTime'),
   mesh('a duration without unit', { traffic: { applicationIdleTimeout: '2' } }, 'spec.traffic.applicationIdleTimeout'),
   mesh(
     'certificates for a second',

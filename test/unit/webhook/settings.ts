@@ -12,6 +12,7 @@ export function injectSettings(changes: Partial<InjectSettings> = {}): InjectSet
     privilegedInit: false,
     sidecarResources: undefined,
     preStopSleepSeconds: 0,
+    drainSeconds: 5,
     scrape: false,
     localProxyMode: 'Localhost',
     outboundRangeExclusions: [],
