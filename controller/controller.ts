@@ -155,6 +155,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
     problems = [...stores.problems(), ...result.problems];
     metrics.problems.reset();
     for (const { key } of problems) metrics.problems.inc({ key });
+    metrics.plaintextPods.reset();
+    for (const { namespace, pods } of result.plaintext) metrics.plaintextPods.inc({ namespace }, pods);
     return result;
   }
 

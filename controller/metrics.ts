@@ -76,6 +76,12 @@ export function createMetrics() {
       labelNames: ['key'],
       registers,
     }),
+    plaintextPods: new Gauge({
+      name: 'osm_plaintext_pods',
+      help: 'Pods that accept plaintext from outside the mesh (openservicemesh.io/accept-plaintext)',
+      labelNames: ['namespace'],
+      registers,
+    }),
     certificates: new Counter({ name: 'osm_cert_issued_count', help: 'Workload certificates issued', registers }),
     certificateFailures: new Counter({
       name: 'osm_cert_issue_failures_total',

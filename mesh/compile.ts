@@ -8,6 +8,7 @@ import { buildOwners } from './owners.ts';
 import { emptyMemo, type MeshModel, type MeshService, type NameKey } from './model.ts';
 import type { MeshObjects, PodObject } from './objects.ts';
 import { compareText } from './order.ts';
+import { buildPlaintext } from './plaintext.ts';
 import { compareProblems, type Problem } from './problem.ts';
 import { selectPods } from './selectors.ts';
 import { buildService } from './services.ts';
@@ -56,6 +57,7 @@ export function compile(objects: MeshObjects, previous?: MeshModel): CompileResu
     selected,
     servicesOf,
     owners: buildOwners(services, problems),
+    plaintext: buildPlaintext({ namespaces: objects.namespaces, pods, services, servicesOf }, problems),
     parts,
     memo: emptyMemo(),
   };

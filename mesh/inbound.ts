@@ -15,6 +15,7 @@ export function buildInbound(model: MeshModel, pod: ProxyPod, object: PodObject 
   const chains = object === undefined ? [] : podChains(model, pod, object);
   const view: Omit<InboundView, 'key'> = {
     chains,
+    plaintext: model.plaintext.get(`${pod.namespace}/${pod.name}`) ?? [],
     metrics: object?.metrics ?? false,
     applicationAddress: settings.localProxyMode === 'PodIP' ? ip : loopback,
     applicationIdleTimeoutMs: settings.applicationIdleTimeoutMs,
@@ -46,7 +47,7 @@ function podChains(model: MeshModel, pod: ProxyPod, object: PodObject): InboundC
 }
 
 /** The pod's own number for a named port; what its service's endpoints say where the pod does not name it. */
-function podTargets(port: MeshPort, object: PodObject): readonly number[] {
+export function podTargets(port: MeshPort, object: PodObject): readonly number[] {
   if (typeof port.targetPort === 'number') return [port.targetPort];
   const own = object.namedPorts[port.targetPort];
   return own === undefined ? port.targetPorts : [own];

@@ -12,6 +12,7 @@ import type {
   OutboundRoute,
   OutboundView,
   OutboundVirtualHost,
+  PlaintextPort,
   UpstreamCluster,
 } from './view.ts';
 
@@ -37,6 +38,8 @@ export interface MeshModel {
   readonly servicesOf: ReadonlyMap<NameKey, readonly NameKey[]>;
   /** Owner of each address and port that several services share: `<address>|<port>` to the service that keeps it. */
   readonly owners: ReadonlyMap<string, NameKey>;
+  /** Pods that take plaintext from outside the mesh, with their open ports; only those that have one. */
+  readonly plaintext: ReadonlyMap<NameKey, readonly PlaintextPort[]>;
   readonly parts: PartTable;
   readonly memo: ModelMemo;
 }

@@ -2,6 +2,7 @@
  * What the compiler reads: the fields of cluster objects that the mesh uses, parsed and defaulted, in neutral form.
  * `controller/` makes them from raw API objects; nothing in here is a Kubernetes client type.
  */
+import type { Meaning } from '#crds/on-off.ts';
 import type { AccountKey } from './identity.ts';
 
 /** Everything that one compile sees. Order of the arrays never matters to the result. */
@@ -53,6 +54,8 @@ export interface Meta {
 export interface NamespaceObject {
   readonly name: string;
   readonly monitored: boolean;
+  /** What its annotation `openservicemesh.io/accept-plaintext` says for pods that say nothing themselves. */
+  readonly acceptPlaintext: Meaning;
 }
 
 export interface ServiceObject extends Meta {
@@ -101,6 +104,8 @@ export interface PodObject extends Meta {
   readonly meshed: boolean;
   /** True when its metrics listener (15010) is asked for. */
   readonly metrics: boolean;
+  /** What its own annotation `openservicemesh.io/accept-plaintext` says. */
+  readonly acceptPlaintext: Meaning;
   /** Ports that the pod's containers name. */
   readonly namedPorts: Readonly<Record<string, number>>;
   /** The workload that owns it, for metric labels, e.g. Deployment `bookstore`. */

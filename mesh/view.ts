@@ -131,6 +131,8 @@ export interface InboundView {
   readonly key: string;
   /** Sorted by name; unique by (target port, SNI). */
   readonly chains: readonly InboundChain[];
+  /** Ports that callers from outside the mesh may use without TLS, sorted; empty unless the user opened the pod. */
+  readonly plaintext: readonly PlaintextPort[];
   /** Whether the metrics listener on 15010 is asked for. */
   readonly metrics: boolean;
   /** Address that the sidecar forwards to: 127.0.0.1 or the pod's own. */
@@ -148,6 +150,12 @@ export interface InboundChain {
   readonly sni: string;
   readonly protocol: MeshProtocol;
   readonly policy: HttpInboundPolicy | TcpInboundPolicy;
+}
+
+/** A target port of the pod that takes plaintext beside mTLS. Whoever calls it so has no identity: no policy applies. */
+export interface PlaintextPort {
+  readonly targetPort: number;
+  readonly protocol: Exclude<MeshProtocol, 'tcp-server-first'>;
 }
 
 export interface HttpInboundPolicy {

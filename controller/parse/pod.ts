@@ -1,6 +1,8 @@
+import { meaningOf } from '#crds/on-off.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import { accountKey } from '#mesh/identity.ts';
 import type { PodObject } from '#mesh/objects.ts';
+import { ACCEPT_PLAINTEXT } from '#mesh/plaintext.ts';
 import { type Json, number, record, records, text } from './json.ts';
 import { metaOf } from './meta.ts';
 
@@ -27,6 +29,7 @@ export function parsePod(object: KubeObject): PodObject | undefined {
     ips: ips.length > 0 ? ips : [text(status['podIP'])].filter(Boolean),
     meshed: named(init, INIT) && (named(init, SIDECAR) || named(containers, SIDECAR)),
     metrics: annotations['prometheus.io/scrape'] === 'true' && annotations['prometheus.io/port'] === METRICS_PORT,
+    acceptPlaintext: meaningOf(annotations[ACCEPT_PLAINTEXT]),
     namedPorts: namedPorts([...containers, ...init.filter((container) => container['restartPolicy'] === 'Always')]),
     workload: workloadOf(object),
   };

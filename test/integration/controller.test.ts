@@ -224,6 +224,28 @@ describe('controller on a real API server', function () {
     assert.ok(inbound >= 0 && inbound < cluster, order.join('\n'));
   });
 
+  it('opens a pod to plaintext as soon as its namespace is annotated, and closes it again', async () => {
+    const one = await sidecar('web');
+    await synced(one);
+    const looks = async (open: boolean): Promise<boolean> => {
+      const listener = Buffer.from(one.held.get(LISTENER)?.get('inbound')?.bytes ?? new Uint8Array());
+      const metrics = await (await health('/metrics')).text();
+      return (
+        listener.includes('plaintext.8080') === open &&
+        metrics.includes('osm_plaintext_pods{namespace="shop"} 1') === open &&
+        metrics.includes('osm_plaintext_pods{') === open
+      );
+    };
+    const labels = { 'openservicemesh.io/monitored-by': 'osm' };
+    const annotate = (annotations: Record<string, string>): Promise<void> =>
+      applyAll(admin, [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels, annotations } }]);
+    assert.ok(await looks(false));
+    await annotate({ 'openservicemesh.io/accept-plaintext': 'Yes' });
+    await eventually('the port is open', () => looks(true), FAST);
+    await annotate({});
+    await eventually('the port is closed', () => looks(false), FAST);
+  });
+
   it('refuses a token for another audience, with one log line that holds no token', async () => {
     lines.length = 0;
     const one = await sidecar('client', 'another');

@@ -30,6 +30,7 @@ export function inboundView(view: Partial<InboundView> = {}): InboundView {
   return {
     key: 'inbound',
     chains: [],
+    plaintext: [],
     metrics: false,
     applicationAddress: '127.0.0.1',
     applicationIdleTimeoutMs: 2000,

@@ -87,7 +87,7 @@ const byEndpoints: Cluster = {
 /** The application, one cluster a port and HTTP version. */
 export const localClusters = memo((view: InboundView): readonly Resource[] => {
   const clusters = new Map<string, Resource>();
-  for (const { targetPort, protocol } of view.chains) {
+  for (const { targetPort, protocol } of [...view.chains, ...view.plaintext]) {
     const name = localClusterName(targetPort, protocol);
     if (!clusters.has(name)) clusters.set(name, localCluster(name, view, targetPort, protocol));
   }

@@ -1,4 +1,4 @@
-/** The listener `inbound`: everything that other sidecars send to the application. */
+/** The listener `inbound`: everything that other sidecars send to the application, and strangers where they may. */
 import type { InboundChain, InboundView, Peers } from '#mesh/view.ts';
 import type { TlsSettings } from '#mesh/objects.ts';
 import { TrafficDirection } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
@@ -10,6 +10,7 @@ import { assembled, encode } from './encode.ts';
 import { listenOn, originalDestination, tlsInspector } from './listener.ts';
 import { memo, memo2 } from './memo.ts';
 import { IDENTITY_SECRETS, INBOUND_PORT, MESH_ALPN, localClusterName } from './names.ts';
+import { plaintextChain } from './plaintext.ts';
 import { allowConnection } from './rbac.ts';
 import { tcpProxyToApplication } from './tcp-proxy.ts';
 import { downstreamTls } from './tls.ts';
@@ -27,6 +28,7 @@ export const inboundListener = memo((view: InboundView): Resource | undefined =>
     [
       listeners[view.ipv6 ? 'dual' : 'ipv4'],
       ...view.chains.map((chain) => nested(FILTER_CHAINS, filterChain(chain, view.tls))),
+      ...view.plaintext.map((port) => nested(FILTER_CHAINS, plaintextChain(port))),
     ],
     { secrets: IDENTITY_SECRETS },
   );

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { clusterDomain } from '#controller/environment.ts';
+import { parseNamespace } from '#controller/parse/cluster.ts';
 import { parseSettings } from '#controller/parse/config.ts';
 import { parsePod } from '#controller/parse/pod.ts';
 import { trafficTarget } from '#controller/parse/policies.ts';
@@ -102,6 +103,22 @@ describe('pods', () => {
   it('that have ended are left out: their address may be another pod’s', () => {
     for (const phase of ['Succeeded', 'Failed'])
       assert.equal(parsePod(object('Pod', { spec, status: { phase } })), undefined);
+  });
+
+  it('say themselves whether they take plaintext, as their namespace may for them', () => {
+    const said = (value: string) => ({ annotations: { 'openservicemesh.io/accept-plaintext': value } });
+    const words = ['Enabled', 'no', 'maybe'] as const;
+    const meanings = ['on', 'off', 'unreadable'];
+    assert.deepEqual(
+      words.map((word) => parsePod(object('Pod', { spec, status }, said(word)))?.acceptPlaintext),
+      meanings,
+    );
+    assert.deepEqual(
+      words.map((word) => parseNamespace(object('Namespace', {}, said(word)), 'osm').acceptPlaintext),
+      meanings,
+    );
+    assert.equal(parsePod(object('Pod', { spec, status }))?.acceptPlaintext, 'unset');
+    assert.equal(parseNamespace(object('Namespace', {}), 'osm').acceptPlaintext, 'unset');
   });
 
   it('belong to the workload that a user knows', () => {

@@ -37,7 +37,7 @@ export function objects(parts: Partial<MeshObjects> = {}): MeshObjects {
   );
   return {
     config: SETTINGS,
-    namespaces: [...names].map((name) => ({ name, monitored: true })),
+    namespaces: [...names].map((name) => ({ name, monitored: true, acceptPlaintext: 'unset' })),
     services: [],
     endpointSlices: [],
     pods: [],
@@ -87,6 +87,7 @@ export function pod(key: string, app: string, fields: Partial<PodObject> & { sa?
     ips: [address('10.244')],
     meshed: true,
     metrics: false,
+    acceptPlaintext: 'unset',
     namedPorts: {},
     workload: { kind: 'Deployment', name: app },
     ...rest,

@@ -44,6 +44,7 @@ describe('the server’s routes', () => {
           chains: [{ key: '', name: 's', targetPort: 80, sni: 's', protocol: 'http', policy }],
           metrics: false,
           applicationAddress: '127.0.0.1',
+          plaintext: [],
           applicationIdleTimeoutMs: 0,
           tls: SETTINGS.tls,
           ipv6: false,

@@ -112,8 +112,8 @@ describe('services', () => {
     const model = modelOf({
       ...parts,
       namespaces: [
-        { name: 'buy', monitored: true },
-        { name: 'shop', monitored: false },
+        { name: 'buy', monitored: true, acceptPlaintext: 'unset' },
+        { name: 'shop', monitored: false, acceptPlaintext: 'unset' },
       ],
     });
     assert.equal(call(model, client, requestTo(web)), 'passthrough');

@@ -62,7 +62,7 @@ const meshes: fc.Arbitrary<MeshObjects> = fc
   .map(({ permissive, services, pods, targets, splits }) =>
     cluster({
       config: { ...SETTINGS, permissive },
-      namespaces: ['a', 'b'].map((name) => ({ name, monitored: true })),
+      namespaces: ['a', 'b'].map((name) => ({ name, monitored: true, acceptPlaintext: 'unset' })),
       services: services.map(({ key, app, protocol, ...rest }, index) =>
         service(key, {
           ...rest,
