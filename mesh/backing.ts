@@ -61,6 +61,7 @@ export function buildEndpoints(
           port: target.port,
           account: pod.account,
           zone,
+          hintZones: endpoint.hintZones,
           workload,
         });
       }

@@ -133,6 +133,7 @@ export interface ServiceAddress {
 export interface ServiceEndpoint extends MeshEndpoint {
   readonly account: AccountKey;
   readonly zone: string;
+  readonly hintZones: readonly string[];
 }
 
 /** Who may call whom. */

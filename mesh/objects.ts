@@ -93,6 +93,8 @@ export interface EndpointObject {
   /** Name of the pod behind it, in the slice's namespace. */
   readonly pod: string | undefined;
   readonly zone: string | undefined;
+  /** Zones whose clients should use it (`hints.forZones`), sorted; empty without hints. */
+  readonly hintZones: readonly string[];
 }
 
 export interface PodObject extends Meta {

@@ -1,5 +1,6 @@
 import type { KubeObject } from '#kubernetes/types.ts';
 import type { EndpointSliceObject, ServiceObject, ServicePortObject } from '#mesh/objects.ts';
+import { sortedSet } from '#mesh/order.ts';
 import { number, record, records, stringMap, text, texts } from './json.ts';
 import { metaOf } from './meta.ts';
 
@@ -60,6 +61,7 @@ export function parseEndpointSlice(object: KubeObject): EndpointSliceObject | un
         hostname: text(endpoint['hostname']) || undefined,
         pod: text(target['kind']) === 'Pod' ? text(target['name']) : undefined,
         zone: text(endpoint['zone']) || undefined,
+        hintZones: sortedSet(records(record(endpoint['hints'])['forZones']).map((entry) => text(entry['name']))),
       };
     }),
   };

@@ -49,7 +49,12 @@ describe('endpoint slices', () => {
           addressType: 'IPv6',
           ports: [{ name: 'http', port: 8080 }],
           endpoints: [
-            { addresses: ['fd00::2'], targetRef: { kind: 'Pod', name: 'web-1' }, zone: 'a' },
+            {
+              addresses: ['fd00::2'],
+              targetRef: { kind: 'Pod', name: 'web-1' },
+              zone: 'a',
+              hints: { forZones: [{ name: 'b' }, { name: 'a' }], forNodes: [{ name: 'node-1' }] },
+            },
             { addresses: ['fd00::3'], conditions: { ready: false } },
           ],
         },
@@ -58,10 +63,10 @@ describe('endpoint slices', () => {
     );
     assert.equal(slice?.addressType, 'IPv6');
     assert.deepEqual(
-      slice?.endpoints.map(({ ready, pod, zone }) => [ready, pod, zone]),
+      slice?.endpoints.map(({ ready, pod, zone, hintZones }) => [ready, pod, zone, hintZones]),
       [
-        [true, 'web-1', 'a'],
-        [false, undefined, undefined],
+        [true, 'web-1', 'a', ['a', 'b']],
+        [false, undefined, undefined, []],
       ],
     );
   });

@@ -111,6 +111,7 @@ export function slice(of: ServiceObject, pods: readonly PodObject[], ready = tru
       hostname: item.workload.kind === 'StatefulSet' ? item.name : undefined,
       pod: item.name,
       zone: undefined,
+      hintZones: [],
     })),
   };
 }
