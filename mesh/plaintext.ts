@@ -28,7 +28,8 @@ export function buildPlaintext(
   const report = (problem: Problem): void => {
     const { key, object, field } = problem;
     // Many pods have the same service, and the same fault.
-    found.set([key, object.kind, object.namespace, object.name, field].join(' '), problem);
+    const id = [key, object.kind, object.namespace, object.name, field].join(' ');
+    if (!found.has(id)) found.set(id, problem);
   };
   const wished = wishes(sources, report);
   const open = new Map<NameKey, readonly PlaintextPort[]>();
@@ -77,20 +78,22 @@ function wishes(sources: PlaintextSources, report: (problem: Problem) => void): 
     if (acceptPlaintext === 'unreadable') report(unknownValue({ kind: 'Namespace', namespace: '', name }));
   }
   const wished: [NameKey, PodObject][] = [];
-  const reported = new Set<string>();
-  for (const [key, pod] of [...sources.pods].sort(([a], [b]) => compareText(a, b))) {
+  const unreadable = new Map<string, PodObject>();
+  for (const [key, pod] of sources.pods) {
     if (!pod.meshed) continue;
     const { acceptPlaintext: own, workload } = pod;
-    // One pod speaks for all that were made from the same template.
-    const template = `${pod.namespace}/${workload.kind}/${workload.name}`;
-    if (own === 'unreadable' && !reported.has(template)) {
-      reported.add(template);
-      report(unknownValue(refOf('Pod', pod)));
+    if (own === 'unreadable') {
+      // The first pod speaks for all that were made from the same template.
+      const template = `${pod.namespace}/${workload.kind}/${workload.name}`;
+      const first = unreadable.get(template);
+      if (first === undefined || compareText(pod.name, first.name) < 0) unreadable.set(template, pod);
     }
     const wish = own === 'unset' ? namespaces.get(pod.namespace)?.acceptPlaintext : own;
     if (wish === 'on') wished.push([key, pod]);
   }
-  return wished;
+  for (const pod of unreadable.values()) report(unknownValue(refOf('Pod', pod)));
+  // Sorted here, where they are few: of what several pods have wrong alike, the first is told.
+  return wished.sort(([a], [b]) => compareText(a, b));
 }
 
 interface Claim {

@@ -26,7 +26,7 @@ const meshes: fc.Arbitrary<MeshObjects> = fc
         key: fc.constantFrom('a/x', 'a/y', 'b/x', 'b/z'),
         app: fc.constantFrom('p', 'q'),
         headless: fc.boolean(),
-        protocol: fc.constantFrom(undefined, 'tcp', 'grpc', 'nonsense'),
+        protocol: fc.constantFrom(undefined, 'tcp', 'grpc', 'tcp-server-first', 'nonsense'),
         created: fc.constantFrom('2025', '2026'),
       }),
       { selector: ({ key }) => key, maxLength: 4 },
@@ -38,6 +38,9 @@ const meshes: fc.Arbitrary<MeshObjects> = fc
         sa: fc.constantFrom('s', 't'),
         meshed: fc.constantFrom(true, true, false),
         kind: fc.constantFrom('Deployment', 'StatefulSet'),
+        acceptPlaintext: fc.constantFrom('unset', 'on', 'off', 'unreadable'),
+        zone: fc.constantFrom('a', 'b', undefined),
+        hintZones: fc.subarray(['a', 'b']),
       }),
       { selector: ({ key }) => key, minLength: 1, maxLength: 5 },
     ),
@@ -59,10 +62,10 @@ const meshes: fc.Arbitrary<MeshObjects> = fc
       { maxLength: 3 },
     ),
   })
-  .map(({ permissive, services, pods, targets, splits }) =>
-    cluster({
+  .map(({ permissive, services, pods, targets, splits }) => {
+    const objects = cluster({
       config: { ...SETTINGS, permissive },
-      namespaces: ['a', 'b'].map((name) => ({ name, monitored: true, acceptPlaintext: 'unset' })),
+      namespaces: ['a', 'b'].map((name) => ({ name, monitored: true, acceptPlaintext: name === 'a' ? 'on' : 'unset' })),
       services: services.map(({ key, app, protocol, ...rest }, index) =>
         service(key, {
           ...rest,
@@ -71,8 +74,8 @@ const meshes: fc.Arbitrary<MeshObjects> = fc
           ports: [port(80, { appProtocol: protocol })],
         }),
       ),
-      pods: pods.map(({ key, app, sa, meshed, kind }, index) =>
-        pod(key, app, { sa, meshed, ips: [`10.1.0.${index}`], workload: { kind, name: app } }),
+      pods: pods.map(({ key, app, sa, meshed, kind, acceptPlaintext }, index) =>
+        pod(key, app, { sa, meshed, acceptPlaintext, ips: [`10.1.0.${index}`], workload: { kind, name: app } }),
       ),
       trafficTargets: targets.map(({ from, to, rule }, index) =>
         target(`${to.split('/')[0]}/t${index}`, [from], to, rule),
@@ -85,8 +88,14 @@ const meshes: fc.Arbitrary<MeshObjects> = fc
         ...split(`a/s${index}`, apex, { x: one, y: two }),
         created,
       })),
-    }),
-  );
+    });
+    const zones = new Map(pods.map(({ key, zone, hintZones }) => [String(key), { zone, hintZones }]));
+    const endpointSlices = objects.endpointSlices.map((of) => ({
+      ...of,
+      endpoints: of.endpoints.map((endpoint) => ({ ...endpoint, ...zones.get(`${of.namespace}/${endpoint.pod}`) })),
+    }));
+    return { ...objects, endpointSlices };
+  });
 
 function shuffled(objects: MeshObjects): MeshObjects {
   const copy = Object.entries(objects).map(([name, value]) => [
@@ -169,6 +178,10 @@ function assertWellFormed({ outbound, inbound }: ProxyView): void {
     inbound.chains.map(({ targetPort, sni }) => `${targetPort} ${sni}`),
     'chains',
   );
+  // A plaintext port stands beside mTLS, never alone, and once.
+  const open = inbound.plaintext.map(({ targetPort }) => String(targetPort));
+  once(open, 'plaintext ports');
+  for (const targetPort of open) assert.ok(inbound.chains.some((chain) => String(chain.targetPort) === targetPort));
   const names = new Set(outbound.clusters.map(({ name }) => name));
   const used = outbound.tcpServices.flatMap(({ backends }) => backends);
   for (const { routes } of outbound.httpPorts) {
