@@ -11,6 +11,7 @@ import {
   guardConfigMapName,
   injectorName,
   leaseName,
+  meshConfigName,
   operatorName,
   ownerRoleName,
   tlsSecretName,
@@ -40,6 +41,9 @@ const rbac = 'rbac.authorization.k8s.io';
 /** Cluster-wide rights of the operator. */
 export const operatorClusterRules: readonly Rule[] = [
   on('', ['namespaces', 'nodes'], read),
+  // Everywhere: one that is in another namespace than the control plane's is told that it counts for nothing.
+  on('config.openservicemesh.io', ['meshconfigs'], read, [meshConfigName]),
+  on('config.openservicemesh.io', ['meshconfigs/status'], ['patch'], [meshConfigName]),
   on('', ['configmaps'], own, [trustConfigMapName]),
   on('admissionregistration.k8s.io', ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'], own),
   on(rbac, ['clusterroles'], read, [ownerRoleName]),
@@ -50,8 +54,6 @@ export const operatorClusterRules: readonly Rule[] = [
 
 /** Rights of the operator in the control plane's namespace. */
 export const operatorRules: readonly Rule[] = [
-  on('config.openservicemesh.io', ['meshconfigs'], read),
-  on('config.openservicemesh.io', ['meshconfigs/status'], ['get', 'patch']),
   on('', ['configmaps'], ['get', 'list', 'watch', 'create', 'patch'], [guardConfigMapName]),
   on('', ['secrets'], own, [
     controlPlaneCaSecretName,
@@ -107,12 +109,21 @@ export const controllerClusterRules: readonly Rule[] = [
   on('split.smi-spec.io', ['trafficsplits'], read),
   on('authentication.k8s.io', ['tokenreviews'], ['create']),
   on('authorization.k8s.io', ['subjectaccessreviews'], ['create']),
-  on('events.k8s.io', ['events'], ['create', 'patch']),
+  // `get` shows nothing that `patch` does not: a patch that changes nothing answers with the object, too.
+  on('events.k8s.io', ['events'], ['get', 'create', 'patch']),
   { nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'], verbs: ['get'] },
 ];
 
-/** The one Secret that the controller reads: the workload root. */
-export const controllerRules: readonly Rule[] = [on('', ['secrets'], ['get'], [workloadRootSecretName])];
+/**
+ * The one Secret that the controller reads, the workload root; its conditions on the MeshConfig; and the Lease that says
+ * which controller reports.
+ */
+export const controllerRules: readonly Rule[] = [
+  on('', ['secrets'], ['get'], [workloadRootSecretName]),
+  on('config.openservicemesh.io', ['meshconfigs/status'], ['patch'], [meshConfigName]),
+  on('coordination.k8s.io', ['leases'], ['create']),
+  on('coordination.k8s.io', ['leases'], ['get', 'update'], [controllerName]),
+];
 
 /** Every role, and the operator's own account and bindings; those of injector and controller are the operator's work. */
 export class Rights extends Construct {

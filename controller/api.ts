@@ -5,10 +5,12 @@
  */
 import type { Server } from 'node:https';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { apiVersionOf } from '#kubernetes/kinds.ts';
 import type { Problem } from '#mesh/problem.ts';
 import type { ProxySnapshot } from '#xds/cache/snapshot.ts';
 import type { TypeStatus } from '#xds/server/stream.ts';
 import type { ApiPart, Caller } from './reviews.ts';
+import { subjects } from './subjects.ts';
 
 /** A connected sidecar, as the API shows it. */
 export interface ProxyInfo {
@@ -53,7 +55,7 @@ export function createApi(options: ApiOptions): FastifyInstance<Server> {
     return undefined;
   });
 
-  api.get('/api/problems', () => ({ problems: options.problems() }));
+  api.get('/api/problems', () => ({ problems: options.problems().map(withVersion) }));
   api.get('/api/proxies', () => ({ proxies: options.proxies() }));
   api.get<{ Params: { namespace: string; pod: string } }>('/debug/config/:namespace/:pod', async (request, reply) => {
     const snapshot = options.snapshot(request.params.namespace, request.params.pod);
@@ -77,6 +79,12 @@ function partOf(route: string | undefined): ApiPart | undefined {
     default:
       return 'debug';
   }
+}
+
+/** With the `apiVersion`, so that whoever reads it can ask for the object. */
+function withVersion(problem: Problem): object {
+  const { kind } = problem.object;
+  return { ...problem, object: { apiVersion: apiVersionOf(subjects[kind].kind), ...problem.object } };
 }
 
 function failure(key: string, message: string): { key: string; message: string } {

@@ -9,8 +9,8 @@ import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import type { NameKey } from '#mesh/model.ts';
-import type { MeshSettings } from '#mesh/objects.ts';
-import type { Problem } from '#mesh/problem.ts';
+import { plaintextWorkloads } from '#mesh/plaintext.ts';
+import { type Problem, sortProblems } from '#mesh/problem.ts';
 import { createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
 import { identityProvider } from '#xds/server/identity-provider.ts';
@@ -22,9 +22,12 @@ import { createCoalescer } from './coalesce.ts';
 import { createDirectory } from './directory.ts';
 import { createDistribution, type Told } from './distribution.ts';
 import type { Environment } from './environment.ts';
+import type { Findings } from './mesh-conditions.ts';
 import { createMetrics } from './metrics.ts';
+import type { ControllerSettings } from './parse/config.ts';
 import { createPending } from './pending.ts';
 import { refusalEvent } from './refusal-event.ts';
+import { createReporter, type ReporterOptions } from './reporter.ts';
 import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
@@ -46,6 +49,8 @@ export interface ControllerOptions {
   readonly healthPort: number;
   /** Over how long streams are closed when the controller stops, in milliseconds. */
   readonly drainMs: number;
+  /** For tests; the defaults suit production. */
+  readonly reporting?: ReporterOptions['timing'];
 }
 
 export interface Controller {
@@ -62,6 +67,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const metrics = createMetrics();
   let stopping = false;
   let problems: readonly Problem[] = [];
+  let compiled: (Findings & { readonly settings: ControllerSettings }) | undefined;
   let changedAt: number | undefined;
   let measuring = false;
   const pending = createPending();
@@ -82,6 +88,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       revisions.trigger(change.kind);
     },
     onSynced: () => revisions.trigger('all kinds are listed'),
+    onConfig: () => publish(),
     onConfigError: (errors) => log.error({ errors }, 'the MeshConfig is not valid, the last good one stays in force'),
   });
 
@@ -131,7 +138,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       const work = pending.take();
       try {
         const short = work.kind === 'endpoints' ? await changeEndpoints(work.services) : undefined;
-        const { told, settled } = short ?? (await revise(settings.mesh));
+        const { told, settled } = short ?? (await revise(settings));
         log.debug({ revision: distribution.revision, reasons: [...reasons], told: told.length }, 'revised');
         if (since !== undefined) measureConvergence(since, settled);
       } catch (error) {
@@ -149,16 +156,35 @@ export async function startController(options: ControllerOptions): Promise<Contr
     return distribution.updateEndpoints(changes);
   }
 
-  async function revise(mesh: MeshSettings): Promise<Told> {
-    const result = await distribution.revise(stores.objects(mesh));
+  async function revise(settings: ControllerSettings): Promise<Told> {
+    const result = await distribution.revise(stores.objects(settings.mesh));
     metrics.compile.observe(result.compileMs / 1000);
-    problems = [...stores.problems(), ...result.problems];
-    metrics.problems.reset();
-    for (const { key } of problems) metrics.problems.inc({ key });
+    compiled = { settings, model: result.model, problems: result.problems };
     metrics.plaintextPods.reset();
-    for (const { namespace, pods } of result.plaintext) metrics.plaintextPods.inc({ namespace }, pods);
+    for (const { namespace, pods } of plaintextWorkloads(result.model)) metrics.plaintextPods.inc({ namespace }, pods);
+    publish();
+    reporter.start();
     return result;
   }
+
+  /** What is wrong, as it is known now: in what the last compile read, and in what it could not even read. */
+  function publish(): void {
+    problems = sortProblems([...stores.problems(), ...(compiled?.problems ?? [])]);
+    metrics.problems.reset();
+    for (const { key } of problems) metrics.problems.inc({ key });
+    reporter.changed();
+  }
+
+  const reporter = createReporter({
+    ...environment,
+    client,
+    log,
+    metrics,
+    findings: () => (compiled?.settings === stores.settings() ? compiled && { ...compiled, problems } : undefined),
+    meshConfig: () => stores.meshConfig(),
+    subject: (object) => stores.subject(object),
+    ...(options.reporting === undefined ? {} : { timing: options.reporting }),
+  });
 
   /** One at a time: a sidecar that never answers must not make every change after it wait on one list more. */
   function measureConvergence(since: number, settled: Told['settled']): void {
@@ -191,7 +217,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
       distribution,
       tell(sidecar, nack) {
         const meshConfig = stores.meshConfig();
-        if (meshConfig !== undefined) events.record(refusalEvent(meshConfig, sidecar, nack));
+        if (meshConfig === undefined) return;
+        const { dropped } = events;
+        events.record(refusalEvent(meshConfig, sidecar, nack));
+        metrics.eventsDropped.inc(events.dropped - dropped);
       },
     }),
   });
@@ -260,10 +289,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
       if (stopping) return;
       stopping = true;
       certificate.stop();
+      const released = reporter.stop(); // first, so that another reports while our streams close
       await server.drain(options.drainMs);
       revisions.stop();
       stores.stop();
       ca.stop();
+      await released;
       await api.close();
       await health.close();
     },

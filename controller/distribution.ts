@@ -6,7 +6,6 @@ import type { AccountKey } from '#mesh/identity.ts';
 import { compile } from '#mesh/compile.ts';
 import type { MeshModel, NameKey } from '#mesh/model.ts';
 import type { MeshObjects, PodObject } from '#mesh/objects.ts';
-import { type PlaintextWorkload, plaintextWorkloads } from '#mesh/plaintext.ts';
 import { type EndpointChange, updateEndpoints } from '#mesh/update-endpoints.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { viewFor } from '#mesh/view-for.ts';
@@ -59,9 +58,8 @@ export interface Told {
 }
 
 export interface Revision extends Told {
+  readonly model: MeshModel;
   readonly problems: readonly Problem[];
-  /** Who accepts plaintext from outside the mesh as of this revision. */
-  readonly plaintext: readonly PlaintextWorkload[];
   readonly compileMs: number;
 }
 
@@ -237,8 +235,7 @@ export function createDistribution(options: DistributionOptions): Distribution {
         for (const client of keeping) client.leaving = undefined;
         await inChunks(keeping, bring);
       }
-      const plaintext = plaintextWorkloads(result.model);
-      return { ...toldAs([...told]), problems: result.problems, plaintext, compileMs };
+      return { ...toldAs([...told]), ...result, compileMs };
     },
     async updateEndpoints(changes) {
       if (model === undefined || bundles === undefined) return undefined;

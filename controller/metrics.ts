@@ -82,6 +82,17 @@ export function createMetrics() {
       labelNames: ['namespace'],
       registers,
     }),
+    leader: new Gauge({ name: 'osm_controller_leader', help: '1 in the replica that reports problems', registers }),
+    untold: new Gauge({
+      name: 'osm_problems_untold',
+      help: 'Problems that no Event tells of: more came than are written at once, or stand than are told at all',
+      registers,
+    }),
+    eventsDropped: new Counter({
+      name: 'osm_events_dropped_total',
+      help: 'Events on refused configuration that were left out because there were too many',
+      registers,
+    }),
     certificates: new Counter({ name: 'osm_cert_issued_count', help: 'Workload certificates issued', registers }),
     certificateFailures: new Counter({
       name: 'osm_cert_issue_failures_total',

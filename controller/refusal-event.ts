@@ -1,5 +1,5 @@
 /** A refusal (NACK) as an Event on the MeshConfig: what `kubectl describe meshconfig` shows to whoever changed something. */
-import type { EventNote } from '#kubernetes/events.ts';
+import type { EventNote } from '#kubernetes/event-object.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, type TypeUrl } from '#xds/cache/types.ts';
 import type { Nack } from '#xds/server/stream.ts';

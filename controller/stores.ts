@@ -1,6 +1,7 @@
 /** The cluster as the controller sees it: one reflector a kind, each object parsed once when it arrives. */
 import { isDeepStrictEqual } from 'node:util';
 import {
+  apiVersionOf,
   EndpointSlices,
   HttpRouteGroups,
   MeshConfigs,
@@ -17,14 +18,16 @@ import type { Kind, KubeObject, ObjectKey, Reflector, ReflectorOptions, Store } 
 import type { AccountKey } from '#mesh/identity.ts';
 import type { NameKey } from '#mesh/model.ts';
 import type { EndpointSliceObject, MeshObjects, MeshSettings, PodObject } from '#mesh/objects.ts';
-import type { Problem } from '#mesh/problem.ts';
+import type { ObjectRef, Problem, ProblemKind } from '#mesh/problem.ts';
 import { parseNamespace, parseNode } from './parse/cluster.ts';
 import { type ControllerSettings, parseSettings } from './parse/config.ts';
+import { invalid } from './parse/invalid.ts';
 import { parsePod } from './parse/pod.ts';
 import { httpRouteGroup, type Parsed, tcpRoute, trafficSplit, trafficTarget } from './parse/policies.ts';
 import { parseEndpointSlice, parseService } from './parse/service.ts';
 import type { Change } from './pending.ts';
 import { createSliceIndex, serviceOf } from './slice-index.ts';
+import { subjects } from './subjects.ts';
 
 const MESH_CONFIG = 'osm-mesh-config';
 
@@ -38,6 +41,8 @@ export interface StoresOptions {
   readonly onChange: (change: Change) => void;
   /** Called once when every kind has been listed: an empty list says nothing by itself. */
   readonly onSynced: () => void;
+  /** Called after the MeshConfig changed in any way, its status too. */
+  readonly onConfig: () => void;
   /** Called when a MeshConfig cannot be used; the last good one stays. */
   readonly onConfigError: (errors: readonly { readonly field: string; readonly message: string }[]) => void;
 }
@@ -54,8 +59,10 @@ export interface Stores {
   objects(settings: MeshSettings): MeshObjects;
   /** All slices of one service (`<namespace>/<name>`). */
   slicesOf(service: NameKey): EndpointSliceObject[];
-  /** Objects that could not be parsed at all. */
+  /** Of objects that could not be parsed at all, in namespaces of the mesh; and of the MeshConfig. */
   problems(): Problem[];
+  /** What an Event about an object needs to know of it; undefined when it is gone. */
+  subject(object: ObjectRef): KubeObject | undefined;
   readonly pods: Store<PodObject>;
   /** UID by `<namespace>/<name>`. */
   readonly accounts: Store<string>;
@@ -68,6 +75,7 @@ export function createStores(options: StoresOptions): Stores {
   const reflectors: { kind: string; reflector: Pick<Reflector<unknown>, 'start' | 'stop' | 'isSynced' | 'synced'> }[] =
     [];
   let settings: ControllerSettings | undefined;
+  let configProblems: readonly Problem[] = [];
 
   function watch<T>(kind: Kind, transform: (object: KubeObject) => T | undefined): Store<T> {
     const reflector = reflect({ kind, transform });
@@ -97,10 +105,16 @@ export function createStores(options: StoresOptions): Stores {
     // Without a MeshConfig the running mesh stays as it was: the operator takes the control plane away, not we.
     if (change.type === 'deleted') return;
     const result = parseSettings(change.object, { namespace, domain: clusterDomain, meshName });
-    if (!result.ok) return options.onConfigError(result.errors);
-    if (isDeepStrictEqual(result.settings, settings)) return;
-    settings = result.settings;
-    options.onChange({ kind: MeshConfigs.kind });
+    const before = configProblems;
+    configProblems = result.ok
+      ? []
+      : invalid('MeshConfig', change.object, result.errors, 'until then the last good one stays in force');
+    if (!result.ok && !isDeepStrictEqual(configProblems, before)) options.onConfigError(result.errors);
+    if (result.ok && !isDeepStrictEqual(result.settings, settings)) {
+      settings = result.settings;
+      options.onChange({ kind: MeshConfigs.kind });
+    }
+    options.onConfig();
   });
 
   const namespaces = watch(Namespaces, (object) => parseNamespace(object, meshName));
@@ -117,6 +131,18 @@ export function createStores(options: StoresOptions): Stores {
   const groups = compiled(HttpRouteGroups, watch(HttpRouteGroups, httpRouteGroup));
   const tcpRoutes = compiled(TcpRoutes, watch(TcpRoutes, tcpRoute));
   const splits = compiled(TrafficSplits, watch(TrafficSplits, trafficSplit));
+  const stored: Readonly<Record<ProblemKind, Store<unknown>>> = {
+    MeshConfig: config.store,
+    Namespace: namespaces,
+    Pod: pods,
+    Service: services,
+    HTTPRouteGroup: groups,
+    TCPRoute: tcpRoutes,
+    TrafficSplit: splits,
+    TrafficTarget: targets,
+  };
+  /** As in a compile: what is in no namespace of this mesh is another's. */
+  const inMesh = ({ object }: Problem): boolean => namespaces.get(object.namespace)?.monitored === true;
 
   return {
     start: () => {
@@ -147,7 +173,17 @@ export function createStores(options: StoresOptions): Stores {
       trafficSplits: usable(splits),
     }),
     slicesOf,
-    problems: () => [targets, groups, tcpRoutes, splits].flatMap((store) => [...unusable(store)]),
+    problems: () => [
+      ...configProblems,
+      ...[targets, groups, tcpRoutes, splits].flatMap((store) => unusable(store).filter(inMesh)),
+    ],
+    subject({ kind, namespace: where, name }) {
+      const entry = stored[kind].entry(where === '' ? name : `${where}/${name}`);
+      if (entry === undefined) return undefined;
+      const { uid, version: resourceVersion } = entry;
+      const metadata = where === '' ? { name, uid, resourceVersion } : { namespace: where, name, uid, resourceVersion };
+      return { apiVersion: apiVersionOf(subjects[kind].kind), kind, metadata };
+    },
     pods,
     accounts,
     accountUid: (account) => accounts.get(account),

@@ -4,22 +4,11 @@
  * Event is a courtesy to whoever runs `kubectl describe`.
  */
 import { isStatus } from './error.ts';
+import { eventName, eventNamespace, type EventNote, eventObject } from './event-object.ts';
 import { Events } from './kinds.ts';
 import { microTime } from './lease.ts';
 import { pathOf } from './paths.ts';
-import type { KubeObject, KubernetesClient } from './types.ts';
-
-export interface EventNote {
-  /** The object it is about. */
-  readonly regarding: KubeObject;
-  readonly type: 'Normal' | 'Warning';
-  /** CamelCase, stable. */
-  readonly reason: string;
-  /** What was done or tried, CamelCase. */
-  readonly action: string;
-  /** A sentence; cut at 1,024 bytes. */
-  readonly note: string;
-}
+import type { KubernetesClient } from './types.ts';
 
 export interface EventRecorderOptions {
   readonly client: KubernetesClient;
@@ -45,7 +34,6 @@ const seriesMs = 6 * 60_000;
 const rewriteMs = 30_000;
 /** New events at once, and one more each second after that. */
 const burst = 25;
-const longestNote = 1_024;
 
 interface Series {
   readonly name: string;
@@ -85,21 +73,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   }
 
   function create(event: EventNote, known: Series, at: number): Promise<unknown> {
-    const { apiVersion, kind, metadata } = event.regarding;
-    const { name, namespace, uid, resourceVersion } = metadata;
-    return client.create(Events, {
-      apiVersion: 'events.k8s.io/v1',
-      kind: 'Event',
-      metadata: { name: known.name, namespace: known.namespace },
-      eventTime: microTime(at),
-      reportingController: controller,
-      reportingInstance: instance,
-      type: event.type,
-      reason: event.reason,
-      action: event.action,
-      note: cut(event.note),
-      regarding: { apiVersion, kind, name, namespace, uid, resourceVersion },
-    } as KubeObject);
+    return client.create(Events, eventObject(event, known.name, { controller, instance }, at));
   }
 
   function update(known: Series, at: number): Promise<unknown> {
@@ -133,8 +107,8 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         return;
       }
       const fresh: Series = {
-        name: `${name.slice(0, 200)}.${at.toString(16)}${(sequence++).toString(16).padStart(4, '0')}`,
-        namespace: namespace ?? 'default', // where events of cluster-scoped objects live
+        name: eventName(name, `${at.toString(16)}${(sequence++).toString(16).padStart(4, '0')}`),
+        namespace: eventNamespace(regarding),
         count: 1,
         seenAt: at,
         writtenAt: at,
@@ -147,11 +121,4 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     },
     flush: () => tail,
   };
-}
-
-/** At most 1,024 bytes, or the API server refuses the whole event; never half a character. */
-function cut(note: string): string {
-  const bytes = Buffer.from(note);
-  if (bytes.length <= longestNote) return note;
-  return `${new TextDecoder().decode(bytes.subarray(0, longestNote - 6)).replace(/\uFFFD$/, '')}…`;
 }

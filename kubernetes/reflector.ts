@@ -10,7 +10,7 @@ import { backoffMs } from './backoff.ts';
 import { KubernetesError } from './error.ts';
 import { listPages } from './list.ts';
 import { pause } from './pause.ts';
-import { createStore, keyOf, type StoreEntry } from './store.ts';
+import { createStore, keyOf } from './store.ts';
 import type {
   KubeObject,
   ObjectKey,
@@ -18,6 +18,7 @@ import type {
   ReflectorOptions,
   ReflectorTiming,
   ReflectorTransition,
+  StoreEntry,
   WatchEvent,
 } from './types.ts';
 

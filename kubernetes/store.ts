@@ -1,16 +1,9 @@
-import type { KubeObject, ObjectKey, Store, StoreChange } from './types.ts';
+import type { KubeObject, ObjectKey, Store, StoreChange, StoreEntry } from './types.ts';
 
 /** The key of an object in its store. */
 export function keyOf(object: KubeObject): ObjectKey {
   const { namespace, name } = object.metadata;
   return namespace ? `${namespace}/${name}` : name;
-}
-
-/** What one object of the server is in the store. `version` and `uid` tell whether anything changed. */
-export interface StoreEntry<T> {
-  readonly value: T;
-  readonly uid: string;
-  readonly version: string;
 }
 
 /** A store that its reflector writes. Listeners are called once everything that belongs together is written. */
@@ -19,7 +12,6 @@ export interface WritableStore<T> extends Store<T> {
   set(key: ObjectKey, entry: StoreEntry<T> | undefined): void;
   /** Makes `entries` the whole content: what is not in it is deleted, what did not change is left alone. */
   replace(entries: ReadonlyMap<ObjectKey, StoreEntry<T>>): void;
-  entry(key: ObjectKey): StoreEntry<T> | undefined;
 }
 
 /** An empty store. `onListenerError` gets what a listener throws: a faulty reader must not stop the others. */

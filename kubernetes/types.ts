@@ -131,10 +131,19 @@ export type StoreChange<T> =
   | { readonly type: 'updated'; readonly key: ObjectKey; readonly object: T; readonly previous: T }
   | { readonly type: 'deleted'; readonly key: ObjectKey; readonly previous: T };
 
+/** What one object of the server is in a store. `uid` and `version` (`metadata.resourceVersion`) tell whether anything changed. */
+export interface StoreEntry<T> {
+  readonly value: T;
+  readonly uid: string;
+  readonly version: string;
+}
+
 /** A read-only, in-memory copy of one kind. */
 export interface Store<T> {
   readonly size: number;
   get(key: ObjectKey): T | undefined;
+  /** The object with its identity, which `get` leaves out. */
+  entry(key: ObjectKey): StoreEntry<T> | undefined;
   keys(): IterableIterator<ObjectKey>;
   values(): IterableIterator<T>;
   /** Called after the store changed. Returns a function that unsubscribes. */

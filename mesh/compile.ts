@@ -9,7 +9,7 @@ import { emptyMemo, type MeshModel, type MeshService, type NameKey } from './mod
 import type { MeshObjects, PodObject } from './objects.ts';
 import { compareText } from './order.ts';
 import { buildPlaintext } from './plaintext.ts';
-import { compareProblems, type Problem } from './problem.ts';
+import { type Problem, sortProblems } from './problem.ts';
 import { selectPods } from './selectors.ts';
 import { buildService } from './services.ts';
 import { buildSplits, splitApexes } from './splits.ts';
@@ -61,7 +61,7 @@ export function compile(objects: MeshObjects, previous?: MeshModel): CompileResu
     parts,
     memo: emptyMemo(),
   };
-  return { model, problems: problems.sort(compareProblems) };
+  return { model, problems: sortProblems(problems) };
 }
 
 interface ServiceContext {

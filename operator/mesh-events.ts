@@ -1,6 +1,6 @@
 /** Which changes of a MeshConfig's conditions are told as Events: those that a person acts on, or waited for. */
 import type { Condition } from '#kubernetes/conditions.ts';
-import type { EventNote } from '#kubernetes/events.ts';
+import type { EventNote } from '#kubernetes/event-object.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 
 export function eventFor(meshConfig: KubeObject, condition: Condition): EventNote | undefined {

@@ -15,7 +15,8 @@ import type {
   TrafficSplitObject,
   TrafficTargetObject,
 } from '#mesh/objects.ts';
-import type { Problem } from '#mesh/problem.ts';
+import type { Problem, ProblemKind } from '#mesh/problem.ts';
+import { invalid } from './invalid.ts';
 import { metaOf } from './meta.ts';
 
 /** What is kept of a policy: what the compiler reads, or why it reads nothing. */
@@ -24,7 +25,7 @@ export type Parsed<T> =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 export function trafficTarget(object: KubeObject): Parsed<TrafficTargetObject> {
-  return parsed(object, parseTrafficTarget(object), ({ spec }, meta) => {
+  return parsed('TrafficTarget', object, parseTrafficTarget(object), ({ spec }, meta) => {
     const ref = (account: { kind: string; name: string; namespace?: string | undefined }): AccountRef => ({
       kind: account.kind,
       name: account.name,
@@ -40,7 +41,7 @@ export function trafficTarget(object: KubeObject): Parsed<TrafficTargetObject> {
 }
 
 export function httpRouteGroup(object: KubeObject): Parsed<HttpRouteGroupObject> {
-  return parsed(object, parseHttpRouteGroup(object), ({ spec }, meta) => ({
+  return parsed('HTTPRouteGroup', object, parseHttpRouteGroup(object), ({ spec }, meta) => ({
     ...meta,
     matches: spec.matches.map(({ name, pathRegex, methods, headers }) => ({
       name,
@@ -52,11 +53,14 @@ export function httpRouteGroup(object: KubeObject): Parsed<HttpRouteGroupObject>
 }
 
 export function tcpRoute(object: KubeObject): Parsed<TcpRouteObject> {
-  return parsed(object, parseTcpRoute(object), ({ spec }, meta) => ({ ...meta, ports: spec.matches.ports }));
+  return parsed('TCPRoute', object, parseTcpRoute(object), ({ spec }, meta) => ({
+    ...meta,
+    ports: spec.matches.ports,
+  }));
 }
 
 export function trafficSplit(object: KubeObject): Parsed<TrafficSplitObject> {
-  return parsed(object, parseTrafficSplit(object), ({ spec }, meta) => ({
+  return parsed('TrafficSplit', object, parseTrafficSplit(object), ({ spec }, meta) => ({
     ...meta,
     service: spec.service,
     backends: spec.backends,
@@ -64,17 +68,12 @@ export function trafficSplit(object: KubeObject): Parsed<TrafficSplitObject> {
   }));
 }
 
-function parsed<V, T>(object: KubeObject, result: ParseResult<V>, make: (value: V, meta: Meta) => T): Parsed<T> {
+function parsed<V, T>(
+  kind: ProblemKind,
+  object: KubeObject,
+  result: ParseResult<V>,
+  make: (value: V, meta: Meta) => T,
+): Parsed<T> {
   if (result.ok) return { ok: true, object: make(result.value, metaOf(object)) };
-  const { kind, metadata } = object;
-  return {
-    ok: false,
-    problems: result.errors.map(({ field, message }) => ({
-      key: 'object-invalid',
-      object: { kind, namespace: metadata.namespace ?? '', name: metadata.name },
-      field,
-      message: `${kind} ${metadata.namespace}/${metadata.name}: ${field || 'the object'} ${message}.`,
-      remedy: 'Correct the field; until then the whole object is ignored.',
-    })),
-  };
+  return { ok: false, problems: invalid(kind, object, result.errors, 'until then the whole object is ignored') };
 }

@@ -279,7 +279,14 @@ describe('controller on a real API server', function () {
       },
       FAST,
     );
-    assert.match(problems.body, /"name":"broken"/);
+    const [problem] = (JSON.parse(problems.body) as { problems: object[] }).problems;
+    assert.deepEqual(problem, {
+      key: 'split-backend-missing',
+      object: { apiVersion: 'split.smi-spec.io/v1alpha4', kind: 'TrafficSplit', namespace: 'shop', name: 'broken' },
+      field: 'spec.backends[0].service',
+      message: 'The mesh has no service shop/nowhere: its share goes to the other backends.',
+      remedy: 'Create the service, or join its pods to the mesh, or remove the backend.',
+    });
     const proxies = JSON.parse((await api(controller.apiPort, '/api/proxies', token)).body) as {
       proxies: { pod: string }[];
     };

@@ -12,6 +12,7 @@ function stores() {
   const kinds = new Map<string, { put: (object: KubeObject) => void; sync: () => void }>();
   const changes: Change[] = [];
   let synced = 0;
+  let errors = 0;
   let version = 0;
   const reflect = <T>({ kind, transform }: Pick<ReflectorOptions<T>, 'kind' | 'transform'>): Reflector<T> => {
     const store = createStore<T>(() => undefined);
@@ -49,10 +50,13 @@ function stores() {
     onSynced: () => {
       synced += 1;
     },
-    onConfigError: () => undefined,
+    onConfig: () => undefined,
+    onConfigError: () => {
+      errors += 1;
+    },
   });
   made.start();
-  return { made, kinds, changes, synced: () => synced };
+  return { made, kinds, changes, synced: () => synced, errors: () => errors };
 }
 
 function object(kind: string, namespace: string, name: string, more: object = {}): KubeObject {
@@ -96,6 +100,50 @@ describe('the controller’s stores', () => {
     const conditions = [{ type: 'Ready', status: 'False' }];
     kinds.get('Pod')?.put(object('Pod', 'shop', 'one', { status: { podIP: '10.0.0.1', conditions } }));
     assert.deepEqual(changes, []);
+  });
+
+  it('say of objects of the mesh alone why they cannot be read, and who they are', () => {
+    const { made, kinds } = stores();
+    kinds.get('Namespace')?.put(joined('shop'));
+    kinds.get('Namespace')?.put(object('Namespace', '', 'other'));
+    for (const where of ['shop', 'other'])
+      kinds.get('TrafficSplit')?.put(object('TrafficSplit', where, 'broken', { spec: {} }));
+    const [problem, ...more] = made.problems();
+    assert.ok(
+      more.every((one) => one.object.namespace === 'shop'),
+      JSON.stringify(more),
+    );
+    assert.deepEqual(problem?.object, { kind: 'TrafficSplit', namespace: 'shop', name: 'broken' });
+    const metadata = { name: 'broken', namespace: 'shop', uid: '', resourceVersion: '3' };
+    assert.deepEqual(made.subject(problem.object), {
+      apiVersion: 'split.smi-spec.io/v1alpha4',
+      kind: 'TrafficSplit',
+      metadata,
+    });
+    assert.deepEqual(made.subject({ kind: 'Namespace', namespace: '', name: 'shop' })?.metadata.name, 'shop');
+    assert.equal(made.subject({ kind: 'Service', namespace: 'shop', name: 'gone' }), undefined);
+  });
+
+  it('keep the last good MeshConfig, and say once what is wrong in the one that is there', () => {
+    const { made, kinds, errors } = stores();
+    const apiVersion = 'config.openservicemesh.io/v1alpha2';
+    const config = (spec: object) =>
+      kinds.get('MeshConfig')?.put(object('MeshConfig', 'osm-system', 'osm-mesh-config', { apiVersion, spec }));
+    config({});
+    const good = made.settings();
+    assert.ok(good);
+    const wrong = { sidecar: { tlsMinProtocolVersion: 'TLSv1_3', tlsMaxProtocolVersion: 'TLSv1_2' } };
+    config(wrong);
+    config(wrong);
+    assert.equal(made.settings(), good);
+    assert.equal(errors(), 1);
+    assert.deepEqual(made.problems().map(({ key, object: { kind } }) => [key, kind])[0], [
+      'object-invalid',
+      'MeshConfig',
+    ]);
+    config({});
+    assert.deepEqual(made.problems(), []);
+    assert.equal(made.settings(), good, 'the same settings are the same object: no compile is to come');
   });
 
   it('say of a slice whose service it is, when they already have it', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { createStore, keyOf, type StoreEntry } from '#kubernetes/store.ts';
+import { createStore, keyOf } from '#kubernetes/store.ts';
 import { createIndex } from '#kubernetes/store-index.ts';
-import type { StoreChange } from '#kubernetes/types.ts';
+import type { StoreChange, StoreEntry } from '#kubernetes/types.ts';
 
 const entry = (value: string, version = '1', uid = 'u'): StoreEntry<string> => ({ value, version, uid });
 const fail = (error: unknown): never => assert.fail(String(error));

@@ -1,0 +1,53 @@
+/**
+ * PURE: the conditions that the leading controller writes on the MeshConfig, beside those of the operator. A new one is
+ * one more function in `conditions`. Only Ready, Reconciling and Stalled mean anything to kstatus, and so to Argo CD:
+ * all three are the operator's, and a False one here makes no application unhealthy.
+ */
+import type { MeshModel } from '#mesh/model.ts';
+import type { Problem } from '#mesh/problem.ts';
+
+/** A metav1 condition without its times and generation. */
+export interface ConditionValue {
+  /** None of the operator's (`operator/plan/status.ts`): each writes its own. */
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** CamelCase, stable. */
+  readonly reason: string;
+  /** Sentences; nothing that changes by itself, since each write wakes every watcher of the MeshConfig. */
+  readonly message: string;
+}
+
+/** What the last compile found. */
+export interface Findings {
+  readonly model: MeshModel;
+  /** Sorted. */
+  readonly problems: readonly Problem[];
+}
+
+const conditions: readonly ((findings: Findings) => ConditionValue)[] = [policiesAccepted];
+
+export function meshConditions(findings: Findings): ConditionValue[] {
+  return conditions.map((condition) => condition(findings));
+}
+
+/** Problems that the message names; all of them are in the API, and on their objects. */
+const MOST_NAMED = 3;
+
+function policiesAccepted({ problems }: Findings): ConditionValue {
+  // What is wrong in the MeshConfig itself is the operator's condition Accepted.
+  const found = problems.filter(({ object }) => object.kind !== 'MeshConfig');
+  const type = 'PoliciesAccepted';
+  if (found.length === 0) {
+    return { type, status: 'True', reason: 'AllAccepted', message: 'No problem was found in policies and services.' };
+  }
+  const named = found.slice(0, MOST_NAMED).map(brief).join('; ');
+  const more = found.length > MOST_NAMED ? `; and ${found.length - MOST_NAMED} more` : '';
+  const count = found.length === 1 ? '1 problem' : `${found.length} problems`;
+  const message = `${count}: ${named}${more}. Events on these objects say what to do.`;
+  return { type, status: 'False', reason: 'ProblemsFound', message };
+}
+
+function brief({ key, object, field }: Problem): string {
+  const { kind, namespace, name } = object;
+  return `${key} in ${kind} ${namespace === '' ? name : `${namespace}/${name}`}${field === '' ? '' : `, ${field}`}`;
+}

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { meshConditions } from '#controller/mesh-conditions.ts';
+import { compile } from '#mesh/compile.ts';
+import type { Problem } from '#mesh/problem.ts';
+import { conditionTypes } from '#operator/plan/status.ts';
+import { objects } from '#test/unit/mesh/builders.ts';
+
+const { model } = compile(objects());
+
+function problem(name: string, fields: Partial<Problem> = {}): Problem {
+  const object = { kind: 'Service', namespace: 'shop', name } as const;
+  return { key: 'port-protocol-unknown', object, field: 'spec.ports[0]', message: 'm', remedy: 'r', ...fields };
+}
+
+function policiesAccepted(...problems: Problem[]) {
+  return meshConditions({ model, problems }).find(({ type }) => type === 'PoliciesAccepted');
+}
+
+describe('the controller’s conditions on the MeshConfig', () => {
+  it('say that all is accepted', () => {
+    const { status, reason } = policiesAccepted() ?? {};
+    assert.deepEqual([status, reason], ['True', 'AllAccepted']);
+  });
+
+  it('name the first problems and count the rest', () => {
+    const one = policiesAccepted(problem('a'));
+    assert.deepEqual([one?.status, one?.reason], ['False', 'ProblemsFound']);
+    assert.match(one?.message ?? '', /^1 problem: port-protocol-unknown in Service shop\/a, spec.ports\[0\]\. /);
+    const many = policiesAccepted(...['a', 'b', 'c', 'd', 'e'].map((name) => problem(name)));
+    assert.match(many?.message ?? '', /^5 problems: .*shop\/a.*shop\/c, spec.ports\[0\]; and 2 more\. /);
+    assert.doesNotMatch(many?.message ?? '', /shop\/d/);
+    assert.match(policiesAccepted(problem('a', { field: '' }))?.message ?? '', /in Service shop\/a\. /);
+  });
+
+  it('leave what is wrong in the MeshConfig itself to the operator', () => {
+    const object = { kind: 'MeshConfig', namespace: 'osm-system', name: 'osm-mesh-config' } as const;
+    assert.equal(policiesAccepted(problem('', { object, key: 'object-invalid' }))?.status, 'True');
+  });
+
+  it('are none of the operator’s: two field managers would take an entry from each other for ever', () => {
+    const own = meshConditions({ model, problems: [] }).map(({ type }) => type);
+    assert.deepEqual(
+      own.filter((type) => (conditionTypes as readonly string[]).includes(type)),
+      [],
+    );
+    assert.equal(new Set(own).size, own.length);
+  });
+});
