@@ -10,10 +10,11 @@ import { fieldManager } from './applier.ts';
 import { type Executed, execute, type Executor } from './execute.ts';
 import { desiredMesh, observe, type ObserveOptions } from './observe.ts';
 import type { OwnWrites } from './own-writes.ts';
+import { notThisMesh } from './plan/not-this-mesh.ts';
 import type { DesiredMesh } from './plan/observed.ts';
 import { plan } from './plan/plan.ts';
 import type { Plan } from './plan/plan-types.ts';
-import { status } from './plan/status.ts';
+import { type ConditionValue, status } from './plan/status.ts';
 import { type MeshStatus, nextStatus, sameStatus } from './status-object.ts';
 import type { Stores } from './stores.ts';
 
@@ -42,46 +43,65 @@ export interface Pass {
 export function createReconciler(options: ReconcilerOptions): () => Promise<Pass> {
   const { client, stores, writes, executor, namespace, now } = options;
   // The store of MeshConfigs lags behind our own status writes: until it moves on, this is what we wrote.
-  let written: { readonly uid: string; readonly status: MeshStatus; readonly before: string } | undefined;
+  const written = new Map<string, { readonly status: MeshStatus; readonly before: string }>();
 
   function currentStatus(object: KubeObject): Partial<MeshStatus> | undefined {
     const { uid = '', resourceVersion = '' } = object.metadata;
-    if (written?.uid === uid && written.before === resourceVersion) return written.status;
+    const own = written.get(uid);
+    if (own?.before === resourceVersion) return own.status;
+    written.delete(uid);
     return object.status as Partial<MeshStatus> | undefined;
   }
 
-  async function writeStatus(object: KubeObject, desired: DesiredMesh, planned: Plan, executed: Executed) {
-    const observed = observe(stores, writes, { ...options, now: now() });
+  /** The conditions whose status or reason changed; undefined when nothing had to be written. */
+  async function writeStatus(
+    object: KubeObject,
+    values: readonly ConditionValue[],
+    running: string | undefined,
+  ): Promise<Condition[] | undefined> {
     const current = currentStatus(object);
-    const conditions = status(desired, planned, observed, executed.outcome);
-    const next = nextStatus(current, conditions, {
+    const next = nextStatus(current, values, {
       generation: object.metadata.generation ?? 0,
       now: now(),
-      version,
+      version: running,
     });
-    if (sameStatus(current, next) || !executor.mayWrite()) return false;
-    const { name, uid = '', resourceVersion = '' } = object.metadata;
+    if (sameStatus(current, next) || !executor.mayWrite()) return undefined;
+    const { name, namespace: where = '', uid = '', resourceVersion = '' } = object.metadata;
     await client.apply<KubeObject>(
       MeshConfigs,
-      { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace }, status: next },
+      { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, namespace: where }, status: next },
       { fieldManager, force: true, subresource: 'status' },
     );
-    written = { uid, status: next, before: resourceVersion };
-    for (const condition of next.conditions) {
+    written.set(uid, { status: next, before: resourceVersion });
+    return next.conditions.filter((condition) => {
       const before = current?.conditions?.find(({ type }) => type === condition.type);
-      if (before?.status !== condition.status || before.reason !== condition.reason) {
-        options.onCondition(object, condition);
-      }
+      return before?.status !== condition.status || before.reason !== condition.reason;
+    });
+  }
+
+  async function writeOwnStatus(object: KubeObject, desired: DesiredMesh, planned: Plan, executed: Executed) {
+    const observed = observe(stores, writes, { ...options, now: now() });
+    const changed = await writeStatus(object, status(desired, planned, observed, executed.outcome), version);
+    for (const condition of changed ?? []) options.onCondition(object, condition);
+    return changed !== undefined;
+  }
+
+  /** An installation has one control plane, so whatever else is a MeshConfig is one by mistake. */
+  async function writeOtherStatuses(): Promise<void> {
+    for (const object of stores.meshConfigs.store.values()) {
+      const { namespace: where, deletionTimestamp } = object.metadata;
+      if (where === namespace || deletionTimestamp !== undefined) continue;
+      await writeStatus(object, notThisMesh(namespace), undefined);
     }
-    return true;
   }
 
   return async () => {
     const { object, desired } = desiredMesh(stores, namespace);
     const planned = plan(desired, observe(stores, writes, { ...options, now: now() }));
     const executed = await execute(planned, executor);
-    const statusWritten = object === undefined ? false : await writeStatus(object, desired, planned, executed);
+    const statusWritten = object === undefined ? false : await writeOwnStatus(object, desired, planned, executed);
     if (executed.outcome.kind === 'failed') throw executed.error;
+    if (planned.reason.key !== 'owner-missing') await writeOtherStatuses();
     // A person must act, on the MeshConfig or on what refuses the object; only the first of these makes a pass by itself.
     if (executed.outcome.kind === 'rejected')
       return { plan: planned, executed, statusWritten, requeueAfter: rejectedMs };

@@ -26,6 +26,7 @@ import { clusterKinds, localKinds } from './own-kinds.ts';
 import type { ManagedObject, ObservedNamespace } from './plan/observed.ts';
 
 export interface Stores {
+  /** Of every namespace; only the one of ours makes a mesh. */
   readonly meshConfigs: Reflector<KubeObject>;
   readonly namespaces: Reflector<ObservedNamespace>;
   /** Kubelet version by node. */
@@ -61,7 +62,7 @@ export function createStores({ client, namespace, onTransition }: StoresOptions)
     (kind: Kind) =>
     (object: KubeObject): ManagedObject => ({ ...object, apiVersion: kinds.apiVersionOf(kind), kind: kind.kind });
 
-  const meshConfigs = reflect(kinds.MeshConfigs, local(meshConfigName), (object) => object);
+  const meshConfigs = reflect(kinds.MeshConfigs, named(meshConfigName), (object) => object);
   const namespaces = reflect(kinds.Namespaces, {}, namespaceOf);
   const nodes = reflect(kinds.Nodes, {}, kubeletVersion);
   const ownerRole = reflect(kinds.ClusterRoles, named(ownerRoleName), (object) => object);

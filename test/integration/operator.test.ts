@@ -354,6 +354,49 @@ describe('operator on a real API server', function () {
     await until('Ready again', () => condition('Ready', 'True'));
   });
 
+  it('tells a MeshConfig of another namespace that it counts for nothing, and leaves the mesh alone', async () => {
+    await passes.idle();
+    const before = await versions();
+    const stray = { ...meshConfig(), metadata: { name: 'osm-mesh-config', namespace: 'bookstore' } };
+    await admin.apply(kinds.MeshConfigs, stray, { fieldManager: 'test-user' });
+    const status = await until('its status', async () => {
+      const object = await exists(kinds.MeshConfigs, 'osm-mesh-config', 'bookstore');
+      return object?.status as { version?: string; observedGeneration: number; conditions: Condition[] } | undefined;
+    });
+    assert.deepEqual(
+      status.conditions.map(({ type, status: holds, reason }) => [type, holds, reason]),
+      [
+        ['Ready', 'False', 'NotThisMesh'],
+        ['Reconciling', 'False', 'NotThisMesh'],
+        ['Stalled', 'True', 'NotThisMesh'],
+      ],
+    );
+    assert.match(status.conditions[0]?.message ?? '', /namespace osm-system.*osm-mesh-config/);
+    assert.deepEqual([status.observedGeneration, status.version], [1, undefined]);
+    // kstatus reads a spec that changed as in progress until the status says that it was seen.
+    await admin.apply(
+      kinds.MeshConfigs,
+      { ...stray, spec: { traffic: { enableEgress: false } } },
+      { fieldManager: 'test-user' },
+    );
+    await until('generation 2 is seen', async () => {
+      const object = await exists(kinds.MeshConfigs, 'osm-mesh-config', 'bookstore');
+      return (object?.status as { observedGeneration: number } | undefined)?.observedGeneration === 2;
+    });
+    await passes.idle();
+    assert.deepEqual(await versions(), before);
+    const stored = await exists(kinds.MeshConfigs, 'osm-mesh-config', 'bookstore');
+    await operator.reconcile();
+    const again = await exists(kinds.MeshConfigs, 'osm-mesh-config', 'bookstore');
+    assert.equal(again?.metadata.resourceVersion, stored?.metadata.resourceVersion, 'nothing is written twice');
+    await admin.delete(kinds.MeshConfigs, 'osm-mesh-config', 'bookstore');
+  });
+
+  it('knows no MeshConfig by another name: the API server refuses it', async () => {
+    const named = { ...meshConfig(), metadata: { name: 'my-mesh', namespace } };
+    await assert.rejects(admin.apply(kinds.MeshConfigs, named, { fieldManager: 'test-user' }), /osm-mesh-config/);
+  });
+
   it('removes webhooks, releases the guard and removes the rest when the MeshConfig goes', async () => {
     log.length = 0;
     await admin.delete(kinds.MeshConfigs, 'osm-mesh-config', namespace);
