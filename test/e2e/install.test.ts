@@ -125,6 +125,36 @@ describe('install', () => {
     assert.ok(!(await fromOutside('/config_dump')).includes('bootstrap'), 'nothing but the metrics is shown');
   });
 
+  it('tells of what it found wrong in a Service: in kubectl describe, and on the MeshConfig, which stays Ready', async () => {
+    const odd = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'odd', namespace: 'early' },
+      spec: { selector: { app: 'odd' }, ports: [{ name: 'main', port: 80, appProtocol: 'postgres' }] },
+    };
+    const condition = async (type: string): Promise<{ status: string; message: string } | undefined> => {
+      const { status } = await lab.json<{
+        status: { conditions: { type: string; status: string; message: string }[] };
+      }>(['get', 'meshconfig', '-n', 'osm-system', 'osm-mesh-config']);
+      return status.conditions.find((one) => one.type === type);
+    };
+    await lab.apply([odd]);
+    const describe = ['describe', 'service', '-n', 'early', 'odd'];
+    await eventually(
+      'kubectl describe shows it',
+      async () => /Warning\s+PortProtocolUnknown\s.*appProtocol "postgres"/.test(await lab.kubectl(describe)),
+      { state: () => lab.kubectl(describe) },
+    );
+    const found = await eventually('the condition', async () => {
+      const seen = await condition('PoliciesAccepted');
+      return seen?.status === 'False' && seen;
+    });
+    assert.match(found.message, /port-protocol-unknown in Service early\/odd/);
+    assert.equal((await condition('Ready'))?.status, 'True');
+    await lab.kubectl(['delete', 'service', '-n', 'early', 'odd']);
+    await eventually('the condition holds again', async () => (await condition('PoliciesAccepted'))?.status === 'True');
+  });
+
   it('says of a wrong MeshConfig which field is wrong, and leaves the running mesh as it was', async () => {
     const before = await lab.controlPlaneVersions();
     // The schema cannot see this one: both values are allowed, their order is not.

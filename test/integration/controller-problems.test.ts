@@ -45,6 +45,8 @@ describe('problems on a real API server', function () {
   const clients: Client[] = [];
   const running = new Map<string, Controller>();
   const lines: string[] = [];
+  /** What each controller wrote, as `pod Kind`. */
+  const writes: string[] = [];
 
   before(async () => {
     [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
@@ -96,7 +98,7 @@ describe('problems on a real API server', function () {
     clients.push(client);
     const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(`${podName}: ${line}`) });
     const controller = await startController({
-      client,
+      client: noting(podName, client),
       environment: {
         namespace,
         podName,
@@ -116,6 +118,24 @@ describe('problems on a real API server', function () {
     });
     running.set(podName, controller);
     await until(`${podName} is ready`, async () => (await health(podName, '/health/ready')) !== '');
+  }
+
+  /** The same client, whose writes are noted. */
+  function noting(podName: string, client: Client): Client {
+    const noted = Object.create(client) as Client;
+    noted.create = (kind, object, options) => {
+      writes.push(`${podName} ${kind.kind}`);
+      return client.create(kind, object, options);
+    };
+    noted.apply = (kind, object, options) => {
+      writes.push(`${podName} ${kind.kind}`);
+      return client.apply(kind, object, options);
+    };
+    noted.request = (method, path, body, headers) => {
+      if (method === 'PATCH') writes.push(`${podName} ${path}`);
+      return client.request(method, path, body, headers);
+    };
+    return noted;
   }
 
   function until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {
@@ -293,6 +313,9 @@ describe('problems on a real API server', function () {
 
   it('are told by the next controller when the leader stops, and what is told already is not told again', async () => {
     const first = (await leader()) ?? '';
+    const byOthers = writes.filter((write) => !write.startsWith(`${first} `) && !write.endsWith(' Lease'));
+    assert.deepEqual(byOthers, [], 'until now only one has written');
+    assert.ok(writes.includes(`${first} MeshConfig`) && writes.includes(`${first} Event`), writes.join('\n'));
     const told = await events('PortProtocolUnknown');
     await running.get(first)?.stop();
     running.delete(first);
