@@ -4,6 +4,7 @@
  * all three are the operator's, and a False one here makes no application unhealthy.
  */
 import type { MeshModel } from '#mesh/model.ts';
+import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import type { Problem } from '#mesh/problem.ts';
 
 /** A metav1 condition without its times and generation. */
@@ -24,13 +25,13 @@ export interface Findings {
   readonly problems: readonly Problem[];
 }
 
-const conditions: readonly ((findings: Findings) => ConditionValue)[] = [policiesAccepted];
+const conditions: readonly ((findings: Findings) => ConditionValue)[] = [policiesAccepted, plaintextAccepted];
 
 export function meshConditions(findings: Findings): ConditionValue[] {
   return conditions.map((condition) => condition(findings));
 }
 
-/** Problems that the message names; all of them are in the API, and on their objects. */
+/** Problems, or workloads, that a message names. The rest is in the API and on the objects. */
 const MOST_NAMED = 3;
 
 function policiesAccepted({ problems }: Findings): ConditionValue {
@@ -50,4 +51,20 @@ function policiesAccepted({ problems }: Findings): ConditionValue {
 function brief({ key, object, field }: Problem): string {
   const { kind, namespace, name } = object;
   return `${key} in ${kind} ${namespace === '' ? name : `${namespace}/${name}`}${field === '' ? '' : `, ${field}`}`;
+}
+
+/** How many pods a workload has is not said: it changes by itself. */
+function plaintextAccepted({ model }: Findings): ConditionValue {
+  const workloads = plaintextWorkloads(model);
+  const type = 'PlaintextAccepted';
+  if (workloads.length === 0) {
+    return { type, status: 'False', reason: 'MutualTlsOnly', message: 'Every pod of the mesh takes mTLS alone.' };
+  }
+  const named = workloads
+    .slice(0, MOST_NAMED)
+    .map(({ namespace, kind, name, ports }) => `${kind} ${namespace}/${name} on ${ports.join(', ')}`)
+    .join('; ');
+  const more = workloads.length > MOST_NAMED ? `; and ${workloads.length - MOST_NAMED} more` : '';
+  const message = `Calls from outside the mesh are taken, and no policy applies to them: ${named}${more}.`;
+  return { type, status: 'True', reason: 'OpenedByAnnotation', message };
 }

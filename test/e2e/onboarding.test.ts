@@ -61,6 +61,19 @@ describe('moving callers into the mesh', () => {
     }
   }
 
+  /** What the MeshConfig says of who is open; undefined when nobody is. */
+  async function plaintextAccepted(): Promise<string | undefined> {
+    const mesh = await lab.json<{ status: { conditions: { type: string; status: string; message: string }[] } }>([
+      'get',
+      'meshconfig',
+      'osm-mesh-config',
+      '-n',
+      'osm-system',
+    ]);
+    return mesh.status.conditions.find(({ type, status }) => type === 'PlaintextAccepted' && status === 'True')
+      ?.message;
+  }
+
   async function annotate(...words: string[]): Promise<void> {
     await lab.kubectl(['annotate', '--overwrite', ...words]);
   }
@@ -70,6 +83,11 @@ describe('moving callers into the mesh', () => {
     assert.equal(await nakedIsAnswered(), false);
     await annotate('namespace', NS, `${ANNOTATION}=enabled`);
     await eventually('the caller outside is answered', nakedIsAnswered, SOON);
+    await eventually(
+      'the MeshConfig says so',
+      async () => (await plaintextAccepted())?.includes(`Deployment ${NS}/web`),
+      SOON,
+    );
     assert.equal((await fromMember()).status, 403, 'a caller of the mesh is still judged by its policy');
     assert.equal(await lab.netcat(OUTSIDE, 'naked', `banner.${NS}`, 7000), '', 'a server-first port stays closed');
 

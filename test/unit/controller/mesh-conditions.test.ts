@@ -3,7 +3,7 @@ import { meshConditions } from '#controller/mesh-conditions.ts';
 import { compile } from '#mesh/compile.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { conditionTypes } from '#operator/plan/status.ts';
-import { objects } from '#test/unit/mesh/builders.ts';
+import { cluster, objects, pod, port, service } from '#test/unit/mesh/builders.ts';
 
 const { model } = compile(objects());
 
@@ -30,6 +30,19 @@ describe('the controller’s conditions on the MeshConfig', () => {
     assert.match(many?.message ?? '', /^5 problems: .*shop\/a.*shop\/c, spec.ports\[0\]; and 2 more\. /);
     assert.doesNotMatch(many?.message ?? '', /shop\/d/);
     assert.match(policiesAccepted(problem('a', { field: '' }))?.message ?? '', /in Service shop\/a\. /);
+  });
+
+  it('say which workloads take calls from outside the mesh, and on which ports, but not how many pods they are', () => {
+    const accepted = (acceptPlaintext: 'on' | 'off', pods: number) => {
+      const web = Array.from({ length: pods }, (_, index) => pod(`shop/web-${index}`, 'web', { acceptPlaintext }));
+      const services = [service('shop/web', { ports: [port(80, { targetPort: 8080 })] })];
+      const { model: opened } = compile(cluster({ services, pods: web }));
+      return meshConditions({ model: opened, problems: [] }).find(({ type }) => type === 'PlaintextAccepted');
+    };
+    assert.deepEqual([accepted('off', 1)?.status, accepted('off', 1)?.reason], ['False', 'MutualTlsOnly']);
+    assert.equal(accepted('on', 1)?.status, 'True');
+    assert.match(accepted('on', 1)?.message ?? '', /: Deployment shop\/web on 8080\.$/);
+    assert.deepEqual(accepted('on', 3), accepted('on', 1));
   });
 
   it('leave what is wrong in the MeshConfig itself to the operator', () => {
