@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '#test/support/eventually.ts';
 import { buildSnapshot, type ProxySnapshot } from '#xds/cache/snapshot.ts';
+import { SHORT_NAME } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
 import { type AdsServer, createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
@@ -24,12 +25,15 @@ export const FAST = { deadlineMs: 10_000, everyMs: 10 };
 
 export class TestController {
   readonly sent: { type: string; bytes: number }[] = [];
+  /** For each response that was acknowledged: the time since it was written to the wire, by the server's own clock. */
+  readonly acks: { type: string; ms: number }[] = [];
   readonly nacks: Nack[] = [];
   readonly refusals: { key: string; nodeId: string | undefined }[] = [];
   readonly closed: string[] = [];
   readonly server: AdsServer;
   readonly identity: IdentityProvider;
   readonly #listeners = new Map<ProxyStream, (snapshot: ProxySnapshot) => void>();
+  readonly #writtenAt = new Map<string, number>();
   #snapshot: ProxySnapshot;
   port = 0;
 
@@ -62,7 +66,15 @@ export class TestController {
         },
       },
       events: {
-        sent: (_, type, bytes) => this.sent.push({ type, bytes }),
+        sent: (_, type, bytes) => {
+          this.sent.push({ type, bytes });
+          this.#writtenAt.set(type, performance.now());
+        },
+        // One response of a type is in flight at a time, so the last one that was written is the one acknowledged.
+        acked: (_, type) => {
+          const short = SHORT_NAME[type];
+          this.acks.push({ type: short, ms: performance.now() - (this.#writtenAt.get(short) ?? Number.NaN) });
+        },
         nacked: (_, nack) => this.nacks.push(nack),
         refused: ({ key }, { nodeId }) => this.refusals.push({ key, nodeId }),
         closed: (_, reason) => this.closed.push(reason),
