@@ -15,8 +15,14 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   controller: 'controller/main.ts',
 };
 
+/** Programs of the demo's image and of the end-to-end tests': folder of dist/ → sources. */
+const FURTHER_PROGRAMS: Readonly<Record<string, string>> = {
+  demo: 'demo/apps/*.ts',
+  e2e: 'test/e2e/programs/*.ts',
+};
+
 /**
- * Writes dist/: a bundle for each program whose source is there, those of the demo, and `node`.
+ * Writes dist/: a bundle for each program whose source is there, those of the demo and the tests, and `node`.
  * Rejects with esbuild's message when a source does not compile. `say` gets one line a file.
  */
 export async function build(say: (line: string) => void): Promise<void> {
@@ -28,9 +34,11 @@ export async function build(say: (line: string) => void): Promise<void> {
       rmSync(join(dist, `${name}.mjs`), { force: true });
     }
   }
-  for (const source of globSync('demo/apps/*.ts', { cwd: root }).toSorted()) {
-    if (readFileSync(join(root, source), 'utf8').includes('export ')) continue; // a part of the programs, not one
-    entries.set(`demo/${basename(source, '.ts')}`, source);
+  for (const [folder, sources] of Object.entries(FURTHER_PROGRAMS)) {
+    for (const source of globSync(sources, { cwd: root }).toSorted()) {
+      if (readFileSync(join(root, source), 'utf8').includes('export ')) continue; // a part of the programs, not one
+      entries.set(`${folder}/${basename(source, '.ts')}`, source);
+    }
   }
   mkdirSync(dist, { recursive: true });
   await bundle({

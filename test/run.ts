@@ -30,7 +30,18 @@ OSM_TEST_CLUSTER names the cluster that is made (default osm-test).`;
 const log = (line: string): void => console.error(line);
 
 /** In this order: what later ones stand on comes first. */
-const E2E_ORDER = ['install', 'identity', 'tokens', 'probes', 'onboarding', 'workloads', 'demo', 'faults', 'removal'];
+const E2E_ORDER = [
+  'install',
+  'identity',
+  'traffic',
+  'tokens',
+  'probes',
+  'onboarding',
+  'workloads',
+  'demo',
+  'faults',
+  'removal',
+];
 
 function fastStages(pattern: string | undefined): Stage[] {
   const bin = (name: string): string => `node_modules/.bin/${name}`;

@@ -1,6 +1,7 @@
 /** What applications do to a mesh: jobs, first seconds, rolling restarts, long connections. */
 import assert from 'node:assert/strict';
 import { eventually } from '#test/support/eventually.ts';
+import { holdConnection } from './support/held-connection.ts';
 import { lab, type LoadReport } from './support/lab.ts';
 import {
   httpRouteGroup,
@@ -97,16 +98,10 @@ describe('workloads', () => {
     await eventually('the holder reads the banner', async () =>
       (await lab.netcat(NS, 'holder', 'banner', 7000)).includes('BANNER'),
     );
-    const holder = await lab.background(NS, 'holder', ['node', '/programs/hold.mjs', 'banner', '7000']);
-    await eventually('the connection carries words', async () => lastHold(holder.output()).echoes >= 3);
+    const held = await holdConnection(NS, 'holder', 'banner', 7000);
     await unrelatedChanges();
-    const before = lastHold(holder.output()).echoes;
-    await eventually(
-      'the connection carries words after the changes',
-      async () => lastHold(holder.output()).echoes > before + 3,
-    );
-    assert.equal(lastHold(holder.output()).hold, 'open');
-    holder.stop();
+    await held.carriesWords();
+    held.end();
   });
 });
 
@@ -156,11 +151,6 @@ async function unrelatedChanges(): Promise<void> {
     ]);
     return code !== 0;
   });
-}
-
-function lastHold(output: string): { hold: string; echoes: number } {
-  const line = output.trim().split('\n').at(-1) ?? '';
-  return line.startsWith('{') ? (JSON.parse(line) as { hold: string; echoes: number }) : { hold: 'unknown', echoes: 0 };
 }
 
 /** Loads a service from a meshed pod while its deployment restarts once; returns what the load saw. */

@@ -1,29 +1,43 @@
-// A bounded load: WORKERS loops that call URL with METHOD until SECONDS have passed, on kept-alive connections.
-// Prints one JSON line at the end (and on SIGTERM): how many were sent, how each was answered, and what failed.
+// A bounded load: `workers` loops that call `url` until `seconds` have passed, or stdin has ended where `untilEnd` is set.
+// The one argument is JSON. http://… : requests with `method` on kept-alive connections. tcp://host:port : for each word that is
+// echoed a new connection. Prints one JSON line at the end (and on SIGTERM; with `untilEnd` every quarter of a second too): how many
+// were sent, how each was answered, by whom, when first and last, and what failed.
 import { Agent, request } from 'node:http';
+import { connect } from 'node:net';
 
-const [url, method = 'GET', seconds = '10', workers = '4', pauseMs = '5'] = process.argv.slice(2);
-const agent = new Agent({ keepAlive: true, maxSockets: Number(workers) });
-const end = Date.now() + Number(seconds) * 1000;
-const report = { sent: 0, statuses: {}, errors: {}, first: Date.now(), failures: [] };
+const options = JSON.parse(process.argv[2]);
+const { url, method = 'GET', seconds = 10, workers = 4, pauseMs = 5, untilEnd = false } = options;
+const agent = new Agent({ keepAlive: true, maxSockets: workers });
+const end = Date.now() + seconds * 1000;
+const report = { sent: 0, statuses: {}, errors: {}, answers: {}, failures: [] };
+let ended = false;
 
-function call() {
+/** `who` is the answering pod, or the reason of a refusal. */
+function note(counts, key, who) {
+  counts[key] = (counts[key] ?? 0) + 1;
+  const seen = (report.answers[`${key} ${who}`.trim()] ??= { count: 0, first: Date.now(), last: 0 });
+  seen.count += 1;
+  seen.last = Date.now();
+}
+
+function failed(error) {
+  note(report.errors, error.code ?? error.message, '');
+  if (report.failures.length < 5) report.failures.push({ at: new Date().toISOString(), error: String(error) });
+}
+
+function answered({ statusCode: status, headers }, body) {
+  note(report.statuses, status, status < 400 ? body.split(' ', 1)[0] : (headers['x-osm-denied'] ?? ''));
+  if (status >= 400 && report.failures.length < 5) {
+    report.failures.push({ at: new Date().toISOString(), status, body: body.slice(0, 160), headers });
+  }
+}
+
+function callHttp() {
   return new Promise((resolve) => {
     const sent = request(url, { method, agent, timeout: 20000 }, (response) => {
       let body = '';
       response.on('data', (chunk) => (body += chunk));
-      response.on('end', () => {
-        report.statuses[response.statusCode] = (report.statuses[response.statusCode] ?? 0) + 1;
-        if (response.statusCode >= 400 && report.failures.length < 5) {
-          report.failures.push({
-            at: new Date().toISOString(),
-            status: response.statusCode,
-            body: body.slice(0, 160),
-            headers: response.headers,
-          });
-        }
-        resolve();
-      });
+      response.on('end', () => resolve(answered(response, body)));
       response.on('error', (error) => resolve(failed(error)));
     });
     sent.on('timeout', () => sent.destroy(new Error('timeout')));
@@ -32,24 +46,46 @@ function call() {
   });
 }
 
-function failed(error) {
-  const key = error.code ?? error.message;
-  report.errors[key] = (report.errors[key] ?? 0) + 1;
-  if (report.failures.length < 5) report.failures.push({ at: new Date().toISOString(), error: String(error) });
+function callTcp() {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }, () =>
+      socket.write('word\n'),
+    );
+    socket.setTimeout(20000, () => socket.destroy(new Error('timeout')));
+    let answer;
+    socket.on('data', (chunk) => {
+      answer = chunk.toString();
+      socket.end();
+    });
+    socket.on('error', (error) => resolve(answer ?? failed(error)));
+    socket.on('close', () => {
+      if (answer !== undefined) note(report.statuses, 'answered', answer.split(' ', 1)[0]);
+      else if (socket.errored === null) failed(new Error('closed without a byte'));
+      resolve();
+    });
+  });
 }
 
+const tell = () => console.log(JSON.stringify({ load: report }));
+
 function finish() {
-  console.log(JSON.stringify({ load: report }));
+  tell();
   process.exit(0);
 }
 process.on('SIGTERM', finish);
+if (untilEnd) {
+  process.stdin.on('end', () => (ended = true)).resume();
+  setInterval(tell, 250);
+}
 
+const call = url.startsWith('tcp:') ? callTcp : callHttp;
 await Promise.all(
-  Array.from({ length: Number(workers) }, async () => {
-    while (Date.now() < end) {
+  Array.from({ length: workers }, async () => {
+    while (Date.now() < end && !ended) {
       report.sent += 1;
       await call();
-      await new Promise((resolve) => setTimeout(resolve, Number(pauseMs)));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }),
 );

@@ -31,9 +31,18 @@ export interface HttpAnswer {
 
 export interface LoadReport {
   readonly sent: number;
+  /** How many by HTTP status, or `answered` for TCP. */
   readonly statuses: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
+  /** The same by `<status> <pod>`, `<status> <x-osm-denied>` and error; times in milliseconds since the epoch. */
+  readonly answers: Readonly<Record<string, Seen>>;
   readonly failures: readonly unknown[];
+}
+
+export interface Seen {
+  readonly count: number;
+  readonly first: number;
+  readonly last: number;
 }
 
 export interface LoadOptions {
@@ -137,13 +146,22 @@ async function netcat(namespace: string, app: string, host: string, port: number
 export interface Background {
   readonly output: () => string;
   readonly exited: Promise<void>;
+  /** Ends kubectl. What it runs in the pod goes on, unless it heeds the end of its input. */
   readonly stop: () => void;
+  /** Ends the input of a command that was started with `input`; `exited` follows with the last of its output. */
+  readonly end: () => void;
 }
 
-/** Runs a command in an application's container until it ends or is stopped. */
-async function background(namespace: string, app: string, command: readonly string[]): Promise<Background> {
+/** Runs a command in an application's container until it ends. With `input`, its standard input is open until `end`. */
+async function background(
+  namespace: string,
+  app: string,
+  command: readonly string[],
+  options: { readonly input?: boolean } = {},
+): Promise<Background> {
   const { name } = await pod(namespace, app);
-  const child = target.spawnKubectl(['exec', '-n', namespace, name, '-c', 'app', '--', ...command]);
+  const input = options.input === true ? ['-i'] : [];
+  const child = target.spawnKubectl(['exec', ...input, '-n', namespace, name, '-c', 'app', '--', ...command]);
   return follow(child);
 }
 
@@ -151,8 +169,8 @@ function follow(child: ChildProcess): Background {
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()));
-  return { output: () => output, exited, stop: () => child.kill('SIGTERM') };
+  const exited = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  return { output: () => output, exited, stop: () => child.kill('SIGTERM'), end: () => child.stdin?.end() };
 }
 
 /** Starts a bounded load from inside a pod. `finish` waits for its end and returns what it saw. */
@@ -162,8 +180,7 @@ async function load(
   url: string,
   options: LoadOptions,
 ): Promise<{ finish(): Promise<LoadReport> }> {
-  const numbers = [options.seconds, options.workers, options.pauseMs].map(String);
-  const running = await background(namespace, app, ['node', '/programs/load.mjs', url, options.method, ...numbers]);
+  const running = await background(namespace, app, loadCommand(url, options));
   return {
     finish: async () => {
       await running.exited;
@@ -179,8 +196,7 @@ async function loadPod(
   url: string,
   options: LoadOptions,
 ): Promise<{ finish(): Promise<LoadReport> }> {
-  const numbers = [options.seconds, options.workers, options.pauseMs].map(String);
-  await apply([oneOffPod(namespace, name, ['node', '/programs/load.mjs', url, options.method, ...numbers])]);
+  await apply([oneOffPod(namespace, name, loadCommand(url, options))]);
   const phase = async (): Promise<string> =>
     (await json<{ status: { phase: string } }>(['get', 'pod', '-n', namespace, name])).status.phase;
   await eventually(`${name} runs`, async () => (await phase()) === 'Running');
@@ -192,8 +208,13 @@ async function loadPod(
   };
 }
 
-function readReport(output: string): LoadReport {
-  const line = output.split('\n').find((text) => text.startsWith('{"load"'));
+export function loadCommand(url: string, options: LoadOptions & { readonly untilEnd?: boolean }): string[] {
+  return ['node', '/programs/load.mjs', JSON.stringify({ url, ...options })];
+}
+
+/** The newest report in a load's output. */
+export function readReport(output: string): LoadReport {
+  const line = output.split('\n').findLast((text) => text.startsWith('{"load"') && text.endsWith('}}'));
   if (line === undefined) throw new Error(`the load ended without a report:\n${output}`);
   return (JSON.parse(line) as { load: LoadReport }).load;
 }

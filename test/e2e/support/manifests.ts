@@ -6,6 +6,14 @@ const version = (
 ).version;
 
 export const TOOLS_IMAGE = `openservicemesh/test-tools:${version}`;
+const DATABASE_IMAGE = `openservicemesh/demo-mysql:${version}`;
+
+export interface ServicePort {
+  readonly name: string;
+  readonly port: number;
+  readonly targetPort?: number;
+  readonly appProtocol?: string;
+}
 
 export interface WorkloadOptions {
   readonly namespace: string;
@@ -16,7 +24,9 @@ export interface WorkloadOptions {
   /** Command line of the container; the image carries /programs/*.mjs. */
   readonly command: readonly string[];
   /** Ports of its Service; none means no Service. */
-  readonly ports?: readonly { readonly name: string; readonly port: number; readonly appProtocol?: string }[];
+  readonly ports?: readonly ServicePort[];
+  /** Labels of its pods beside `app`, by which further Services may select them. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly headless?: boolean;
   readonly annotations?: Readonly<Record<string, string>>;
   /** Path of an HTTP readiness probe on the first port. */
@@ -42,7 +52,7 @@ export function workload(options: WorkloadOptions): object[] {
   const labels = { app: name };
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: account, namespace: ns } },
-    ...(ports.length === 0 ? [] : [service(ns, name, labels, options)]),
+    ...(ports.length === 0 ? [] : [service(ns, name, labels, ports, options.headless === true ? HEADLESS : {})]),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -51,23 +61,35 @@ export function workload(options: WorkloadOptions): object[] {
         replicas,
         selector: { matchLabels: labels },
         strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
-        template: { metadata: { labels, annotations: options.annotations ?? {} }, spec: podSpec(options, account) },
+        template: {
+          metadata: { labels: { ...labels, ...options.labels }, annotations: options.annotations ?? {} },
+          spec: podSpec(options, account),
+        },
       },
     },
   ];
 }
 
-function service(ns: string, name: string, selector: object, options: WorkloadOptions): object {
+const HEADLESS = { clusterIP: 'None' };
+
+/** A Service over the pods with these labels; `spec` holds further fields. */
+export function service(
+  ns: string,
+  name: string,
+  selector: object,
+  ports: readonly ServicePort[],
+  spec: object = {},
+): object {
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name, namespace: ns },
-    spec: { selector, ports: options.ports, ...(options.headless === true ? { clusterIP: 'None' } : {}) },
+    spec: { selector, ports, ...spec },
   };
 }
 
 function podSpec(options: WorkloadOptions, account: string): object {
-  const port = options.ports?.[0]?.port;
+  const [{ port, targetPort = port } = { port: 0 }] = options.ports ?? [];
   return {
     serviceAccountName: account,
     terminationGracePeriodSeconds: options.terminationGracePeriodSeconds ?? 10,
@@ -80,10 +102,78 @@ function podSpec(options: WorkloadOptions, account: string): object {
         resources: { requests: { cpu: '5m', memory: '16Mi' } },
         ...(options.readiness === undefined
           ? {}
-          : { readinessProbe: { httpGet: { path: options.readiness, port }, periodSeconds: 1 } }),
+          : { readinessProbe: { httpGet: { path: options.readiness, port: targetPort }, periodSeconds: 1 } }),
       },
     ],
   };
+}
+
+/** Ports of the program all-protocols-server.mjs, some of them under two names. */
+export const ALL_PROTOCOLS: readonly ServicePort[] = [
+  { name: 'http', port: 8080 },
+  { name: 'http2', port: 8081 },
+  { name: 'by-app-protocol-h2c', port: 8082, targetPort: 8081, appProtocol: 'kubernetes.io/h2c' },
+  { name: 'by-app-protocol-ws', port: 8083, targetPort: 8080, appProtocol: 'kubernetes.io/ws' },
+  { name: 'tcp-echo', port: 7000 },
+  { name: 'grpc', port: 9090 },
+];
+
+/** A workload that serves every protocol, with a Service of its own name. */
+export function allProtocolsServer(options: Omit<WorkloadOptions, 'command'>): object[] {
+  return workload({
+    command: ['node', '/programs/all-protocols-server.mjs'],
+    ports: ALL_PROTOCOLS,
+    readiness: '/',
+    ...options,
+  });
+}
+
+/** A StatefulSet of all-protocols servers and the headless Service that names its pods; `account` is another workload's. */
+export function statefulSet(options: Omit<WorkloadOptions, 'command'> & { readonly account: string }): object[] {
+  const { namespace: ns, name, account, replicas = 1 } = options;
+  const labels = { app: name };
+  const serving = { command: ['node', '/programs/all-protocols-server.mjs'], ports: ALL_PROTOCOLS, readiness: '/' };
+  return [
+    service(ns, name, labels, ALL_PROTOCOLS, HEADLESS),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name, namespace: ns },
+      spec: {
+        replicas,
+        serviceName: name,
+        podManagementPolicy: 'Parallel',
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: podSpec({ ...serving, ...options }, account) },
+      },
+    },
+  ];
+}
+
+/** MariaDB, with root's password `mypassword` and a database `booksdemo`. */
+export function database(ns: string, name: string): object[] {
+  const labels = { app: name };
+  const ports = [{ name: 'mysql', port: 3306, appProtocol: 'tcp-server-first' }];
+  const container = {
+    name: 'app',
+    image: DATABASE_IMAGE,
+    env: [{ name: 'MYSQL_ROOT_PASSWORD', value: 'mypassword' }],
+    readinessProbe: { tcpSocket: { port: 3306 }, periodSeconds: 1 },
+    resources: { requests: { cpu: '5m', memory: '64Mi' } },
+  };
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: ns } },
+    service(ns, name, labels, ports),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name, namespace: ns },
+      spec: {
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { serviceAccountName: name, containers: [container] } },
+      },
+    },
+  ];
 }
 
 /** A pod that runs one command to its end. */
@@ -109,6 +199,21 @@ export function trafficTarget(name: string, from: string, to: string, rule: obje
       sources: [{ kind: 'ServiceAccount', name: fromName, namespace: fromNamespace }],
       rules: [rule],
     },
+  };
+}
+
+export function trafficSplit(
+  ns: string,
+  name: string,
+  apex: string,
+  weights: Readonly<Record<string, number>>,
+): object {
+  const backends = Object.entries(weights).map(([backend, weight]) => ({ service: backend, weight }));
+  return {
+    apiVersion: 'split.smi-spec.io/v1alpha2',
+    kind: 'TrafficSplit',
+    metadata: { name, namespace: ns },
+    spec: { service: apex, backends },
   };
 }
 
