@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createDistribution, type Distribution } from '#controller/distribution.ts';
 import type { MeshObjects, PodObject } from '#mesh/objects.ts';
-import { cluster, pod, port, service, SETTINGS, slice } from '#test/unit/mesh/builders.ts';
+import { cluster, pod, port, service, SETTINGS, slice, split } from '#test/unit/mesh/builders.ts';
 import { largeMesh } from '#test/unit/mesh/large.ts';
 import { request, resource, SHORT } from '#test/unit/xds-server/support.ts';
 import { resourceMap } from '#xds/cache/snapshot.ts';
@@ -127,6 +127,32 @@ describe('distribution', () => {
     });
   }
 
+  it('has the backend of a new split know the apex’s names first, and forget them last', async () => {
+    const apex = service('shop/apex', { selector: { app: 'web' }, ports: [port(80)] });
+    const whole = { services: [web, apex], pods: [one, two, caller], config: permissive };
+    const [without, divided] = [
+      cluster(whole),
+      cluster({ ...whole, trafficSplits: [split('shop/split', 'apex', { web: 1 })] }),
+    ];
+    const { distribution, log, connect } = mesh(without);
+    await distribution.revise(without);
+    const streams = [connect(caller), connect(one)];
+    await until(() => streams.every((stream) => stream.settled()));
+    const routesOf = (who: string): number => log.findIndex((line) => line.startsWith(`${who} rds`));
+    const knows = (): boolean => webHosts(distribution, streams[1]).includes('apex.shop');
+
+    assert.equal(knows(), false);
+    log.length = 0;
+    assert.ok(await (await distribution.revise(divided)).settled(2000));
+    assert.ok(knows());
+    assert.ok(routesOf('web-1') >= 0 && routesOf('web-1') < routesOf('caller-1'), log.join('\n'));
+
+    log.length = 0;
+    assert.ok(await (await distribution.revise(without)).settled(2000));
+    assert.equal(knows(), false);
+    assert.ok(routesOf('caller-1') >= 0 && routesOf('caller-1') < routesOf('web-1'), log.join('\n'));
+  });
+
   it('gives a new service to its server first, and takes a removed one from it last', async () => {
     const fresh = service('shop/new', { selector: { app: 'web' }, ports: [port(80)] });
     const endpointSlices = [slice(web, [one, two]), slice(fresh, [one, two])];
@@ -150,6 +176,12 @@ describe('distribution', () => {
     assert.ok(at('caller-1', 'cds -shop/new|80') < at('web-1', 'lds +inbound'), log.join('\n'));
   });
 });
+
+/** The bytes of a sidecar's routes to shop/web, in which host names stand as they are. */
+function webHosts(distribution: Distribution, stream: ProxyStream | undefined): Buffer {
+  const routes = distribution.snapshotOf(stream ?? assert.fail())?.[SHORT.rds].get('inbound.shop/web.80');
+  return Buffer.from(routes?.bytes ?? assert.fail('no routes'));
+}
 
 async function until(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 5000;
