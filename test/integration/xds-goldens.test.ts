@@ -51,6 +51,21 @@ describe('goldens over ADS', function () {
     });
   }
 
+  it('keeps of a service what tells of its traffic, and not what nobody reads', async () => {
+    const [good] = cases.filter(({ name }) => name === 'tcp');
+    assert.ok(good);
+    await (await serve(good.resources)).converge(good.name);
+    const names = [...((await envoy?.admin('/stats')) ?? '').matchAll(/^cluster\.[^.]*\|[^.]*\.([^:]+):/gm)].map(
+      ([, name]) => name,
+    );
+    for (const kept of ['membership_healthy', 'membership_total', 'ssl.handshake', 'ssl.fail_verify_san']) {
+      assert.ok(names.includes(kept), `${kept} is not among ${names.join(' ')}`);
+    }
+    for (const left of ['update_attempt', 'lb_subsets_active', 'circuit_breakers.default.cx_open']) {
+      assert.ok(!names.includes(left), `${left} is there`);
+    }
+  });
+
   it('does not acknowledge one with a broken cluster, and says why', async () => {
     const [good] = cases.filter(({ name }) => name === 'tcp');
     assert.ok(good);
