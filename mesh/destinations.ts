@@ -1,7 +1,7 @@
 /** Where a call of one client to one service port goes: the clusters it may reach, or why it may not. */
 import { reaches } from './access.ts';
 import type { AccountKey } from './identity.ts';
-import { digest } from './intern.ts';
+import { digest, digestOf } from './intern.ts';
 import type { Destination, MeshModel, MeshPort, MeshService } from './model.ts';
 import { isHttp } from './protocols.ts';
 import type { UpstreamCluster, WeightedBackend } from './view.ts';
@@ -117,7 +117,8 @@ function upstreamCluster(
   const variant = digest(discovery, ...accounts).slice(0, 12);
   const name = `${service.key}|${port.port}|${variant}`;
   const overridden = keepsAddress ? targetPort : undefined;
-  const key = `cluster:${name}:${digest(String(overridden), port.protocol, service.sni, JSON.stringify(tls))}`;
+  // The name covers service, port, accounts and discovery; a plain text costs less than a hash of it would.
+  const key = `cluster:${name}:${overridden} ${port.protocol} ${service.sni} ${digestOf(tls)}`;
   return model.parts.intern(key, () => ({
     key,
     name,

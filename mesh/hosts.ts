@@ -11,10 +11,11 @@ export interface HostScope {
 /** `S` (local), `S.N`, `S.N.svc`, `S.N.svc.<first label of the cluster domain>`, `S.N.svc.<cluster domain>`. */
 export function hostNames(name: string, { namespace, clusterDomain, local }: HostScope): string[] {
   const svc = `${name}.${namespace}.svc`;
-  const firstLabel = clusterDomain.split('.')[0] ?? clusterDomain;
-  const names = [`${name}.${namespace}`, svc, `${svc}.${firstLabel}`, `${svc}.${clusterDomain}`];
+  const dot = clusterDomain.indexOf('.');
+  const names = [`${name}.${namespace}`, svc, `${svc}.${dot < 0 ? clusterDomain : clusterDomain.slice(0, dot)}`];
+  if (dot >= 0) names.push(`${svc}.${clusterDomain}`);
   if (local) names.unshift(name);
-  return [...new Set(names)];
+  return names;
 }
 
 /** An address as a Host header writes it: IPv6 stands in brackets. */
@@ -24,7 +25,12 @@ export function addressHost(address: string): string {
 
 /** Each host without a port and with each of the ports. */
 export function withPorts(hosts: readonly string[], ports: readonly number[]): string[] {
-  return hosts.flatMap((host) => [host, ...ports.map((port) => `${host}:${port}`)]);
+  const all: string[] = [];
+  for (const host of hosts) {
+    all.push(host);
+    for (const port of ports) all.push(`${host}:${port}`);
+  }
+  return all;
 }
 
 /** The server name that selects a service's inbound chain. */

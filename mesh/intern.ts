@@ -13,6 +13,17 @@ export function digest(...content: readonly string[]): string {
   return hash('sha256', content.join('\u0000'), 'hex').slice(0, 20);
 }
 
+const digests = new WeakMap<object, string>();
+
+/** The digest of an object that many keys speak of, such as a mesh's settings: found once. */
+export function digestOf(value: object): string {
+  const known = digests.get(value);
+  if (known !== undefined) return known;
+  const made = digest(JSON.stringify(value));
+  digests.set(value, made);
+  return made;
+}
+
 export interface Keyed {
   readonly key: string;
 }

@@ -103,38 +103,46 @@ interface HostContext {
 
 /** One for the service; a second one where its pods' names lead elsewhere: a split divides calls to the service only. */
 function virtualHosts(model: MeshModel, target: Target, context: HostContext): OutboundVirtualHost[] {
-  const { service, port } = target;
-  const scope = {
-    namespace: service.namespace,
-    clusterDomain: model.settings.clusterDomain,
-    local: context.local,
-  };
-  const addresses = ownedAddresses(model, service, port.port).map(addressHost);
-  const names = [...hostNames(service.name, scope), ...addresses];
-  const podNames = service.hostnames.flatMap((hostname) => hostNames(`${hostname}.${service.name}`, scope));
-  if (!model.splits.has(service.key) || podNames.length === 0) {
-    return [virtualHost(model, target, service.key, [...names, ...podNames], context.destination)];
+  const { service } = target;
+  if (!model.splits.has(service.key) || service.hostnames.length === 0) {
+    return [virtualHost(model, target, 'service and pods', context)];
   }
-  return [
-    virtualHost(model, target, service.key, names, context.destination),
-    virtualHost(model, target, `${service.key}#pods`, podNames, context.direct()),
-  ];
+  const pods = { ...context, destination: context.direct() };
+  return [virtualHost(model, target, 'service', context), virtualHost(model, target, 'pods', pods)];
 }
+
+/** Whose names a virtual host answers to. */
+type Named = 'service' | 'pods' | 'service and pods';
 
 function virtualHost(
   model: MeshModel,
   { service, port }: Target,
-  name: string,
-  hosts: readonly string[],
-  destination: Destination,
+  named: Named,
+  { local, destination }: HostContext,
 ): OutboundVirtualHost {
-  const domains = withPorts(hosts, [port.port]);
+  const { clusterDomain } = model.settings;
+  const addresses = ownedAddresses(model, service, port.port);
+  const name = named === 'pods' ? `${service.key}#pods` : service.key;
   const action: OutboundVirtualHost['action'] =
     destination.kind === 'denied'
       ? { kind: 'deny', denial: { key: 'not-allowed', message: denialMessage(service) } }
       : { kind: 'forward', routes: destination.routes };
-  const key = `outbound-host:${digest(name, ...domains, JSON.stringify(action))}`;
-  return model.parts.intern(key, () => ({ key, name, domains, action }));
+  // What the domains are made from stands for them: there are a dozen for each service.
+  const key = `outbound-host:${digest(
+    `${name} ${named} ${local} ${clusterDomain} ${port.port}`,
+    ...addresses,
+    'pods',
+    ...service.hostnames,
+    JSON.stringify(action),
+  )}`;
+  return model.parts.intern(key, () => {
+    const scope = { namespace: service.namespace, clusterDomain, local };
+    const names = named === 'pods' ? [] : [...hostNames(service.name, scope), ...addresses.map(addressHost)];
+    if (named !== 'service') {
+      for (const hostname of service.hostnames) names.push(...hostNames(`${hostname}.${service.name}`, scope));
+    }
+    return { key, name, domains: withPorts(names, [port.port]), action };
+  });
 }
 
 /**
@@ -188,12 +196,23 @@ function ranksBefore(a: OutboundVirtualHost, b: OutboundVirtualHost, domain: str
 
 /** The same for every client: whether it may call is decided by the Host header, behind the address. */
 function httpAddresses(model: MeshModel, port: number): readonly string[] {
-  return memoised(model.memo.httpAddresses, port, () => {
-    const services = [...model.services.values()].filter(({ ports }) =>
-      ports.some((entry) => entry.port === port && isHttp(entry.protocol)),
-    );
-    return sortedSet(services.flatMap((service) => ownedAddresses(model, service, port)));
-  });
+  const { httpAddresses: known } = model.memo;
+  // All ports in one pass: a pass for each would cost services × ports.
+  if (known.size === 0) for (const [at, addresses] of addressesByPort(model)) known.set(at, sortedSet(addresses));
+  return known.get(port) ?? [];
+}
+
+function addressesByPort(model: MeshModel): ReadonlyMap<number, readonly string[]> {
+  const all = new Map<number, string[]>();
+  for (const service of model.services.values()) {
+    for (const { port, protocol } of service.ports) {
+      if (!isHttp(protocol)) continue;
+      const list = all.get(port) ?? [];
+      all.set(port, list);
+      list.push(...ownedAddresses(model, service, port));
+    }
+  }
+  return all;
 }
 
 function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port }: Target): void {

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { type DescMessage, type MessageInitShape, type MessageShape, create, toBinary } from '@bufbuild/protobuf';
 import type { Any, Duration } from '@bufbuild/protobuf/wkt';
 import type { Resource } from '#xds/resource.ts';
+import { memo } from './memo.ts';
 import { type Field, type Piece, type Tag, assemble, nested, tag, text } from './wire.ts';
 
 /** Plain shapes, as message initialisers take them. */
@@ -62,9 +63,12 @@ export function assembled(
 const ANY_TYPE = tag(1);
 const ANY_VALUE = tag(2);
 
+/** The first field of an Any. */
+const anyType = memo((schema: DescMessage) => assemble(text(ANY_TYPE, typeUrl(schema))));
+
 /** The same as `pack`, from pieces. */
 export function packed(at: Tag, schema: DescMessage, ...pieces: readonly Piece[]): Field {
-  return nested(at, text(ANY_TYPE, typeUrl(schema)), nested(ANY_VALUE, ...pieces));
+  return nested(at, anyType(schema), nested(ANY_VALUE, ...pieces));
 }
 
 function fromBytes(schema: DescMessage, name: string, bytes: Uint8Array, references: References): Resource {

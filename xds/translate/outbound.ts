@@ -11,13 +11,15 @@ import { listenOn, originalDestination } from './listener.ts';
 import { memo } from './memo.ts';
 import { OUTBOUND_PORT, PASSTHROUGH_CLUSTER } from './names.ts';
 import { closeAtOnce, tcpProxyTo } from './tcp-proxy.ts';
-import { nested, tagOf } from './wire.ts';
+import { assemble, nested, tagOf, text } from './wire.ts';
 
 const DENIED_CHAIN = 'denied';
 
 const DEFAULT_CHAIN = tagOf(ListenerSchema, 'defaultFilterChain');
 const MATCHER = tagOf(ListenerSchema, 'filterChainMatcher');
 const CHAINS = tagOf(ListenerSchema, 'filterChains');
+const CHAIN_NAME = tagOf(FilterChainSchema, 'name');
+const FILTERS = tagOf(FilterChainSchema, 'filters');
 
 /**
  * In-mesh ports need no inspector, so there is none: it would make a server that speaks first wait, and a listener filter
@@ -86,18 +88,18 @@ function httpChain(routeName: string): Uint8Array {
 }
 
 const tcpChain = memo((service: OutboundTcpService) =>
-  encode(FilterChainSchema, {
-    name: tcpChainName(service),
-    filters: [tcpProxyTo(`outbound.${service.name}`, service.backends)],
-  }),
+  assemble(
+    text(CHAIN_NAME, tcpChainName(service)),
+    nested(FILTERS, ...tcpProxyTo(`outbound.${service.name}`, service.backends)),
+  ),
 );
 
 /** Always there, so that the first address that is denied changes the matcher alone. */
 const deniedChain = encode(FilterChainSchema, { name: DENIED_CHAIN, filters: [closeAtOnce] });
 
-const passthroughChain = encode(FilterChainSchema, {
-  name: 'passthrough',
-  filters: [tcpProxyTo('passthrough', [{ cluster: PASSTHROUGH_CLUSTER, weight: 1 }])],
-});
+const passthroughChain = assemble(
+  text(CHAIN_NAME, 'passthrough'),
+  nested(FILTERS, ...tcpProxyTo('passthrough', [{ cluster: PASSTHROUGH_CLUSTER, weight: 1 }])),
+);
 
 const closingChain = encode(FilterChainSchema, { name: 'unknown', filters: [closeAtOnce] });

@@ -1,30 +1,38 @@
 /** Network filters of TCP chains. */
 import type { WeightedBackend } from '#mesh/view.ts';
-import type { FilterSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { FilterSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { ConfigSchema as DirectResponseSchema } from '#xds/proto/gen/envoy/extensions/filters/network/direct_response/v3/config_pb.js';
 import {
   TcpProxySchema,
   UpstreamConnectMode,
 } from '#xds/proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { type Init, duration, pack } from './encode.ts';
+import { type Init, duration, encode, pack, packed } from './encode.ts';
+import { type Piece, tagOf, text } from './wire.ts';
 
 type Filter = Init<typeof FilterSchema>;
 type TcpProxy = Init<typeof TcpProxySchema>;
 
-/** Forwards to backends by weight, as soon as the application connects: a server may speak first. */
-export function tcpProxyTo(statPrefix: string, backends: readonly WeightedBackend[]): Filter {
+const FILTER_CONFIG = tagOf(FilterSchema, 'typedConfig');
+const STAT_PREFIX = tagOf(TcpProxySchema, 'statPrefix');
+const CLUSTER = tagOf(TcpProxySchema, 'cluster');
+
+/**
+ * Forwards to backends by weight, as soon as the application connects: a server may speak first. The fields of a Filter, from
+ * pieces: each TCP service has one of its own, and all but two names are the same.
+ */
+export function tcpProxyTo(statPrefix: string, backends: readonly WeightedBackend[]): Piece[] {
   const [first, ...others] = backends;
-  if (first === undefined) return closeAtOnce;
-  return tcpProxy({
-    statPrefix,
-    clusterSpecifier:
-      others.length === 0
-        ? { case: 'cluster', value: first.cluster }
-        : {
+  if (first === undefined) return [encode(FilterSchema, closeAtOnce)];
+  const target =
+    others.length === 0
+      ? text(CLUSTER, first.cluster)
+      : encode(TcpProxySchema, {
+          clusterSpecifier: {
             case: 'weightedClusters',
             value: { clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })) },
           },
-  });
+        });
+  return [filterName, packed(FILTER_CONFIG, TcpProxySchema, text(STAT_PREFIX, statPrefix), target, alike)];
 }
 
 /**
@@ -48,9 +56,15 @@ export const closeAtOnce: Filter = {
 };
 
 /** A connection may be silent for ever (a pool of database connections at night); keep-alives find dead peers. */
+const common: TcpProxy = { idleTimeout: duration(0) };
+const alike = encode(TcpProxySchema, common);
+
+const FILTER_NAME = 'envoy.filters.network.tcp_proxy';
+const filterName = encode(FilterSchema, { name: FILTER_NAME });
+
 function tcpProxy(settings: TcpProxy): Filter {
   return {
-    name: 'envoy.filters.network.tcp_proxy',
-    configType: { case: 'typedConfig', value: pack(TcpProxySchema, { idleTimeout: duration(0), ...settings }) },
+    name: FILTER_NAME,
+    configType: { case: 'typedConfig', value: pack(TcpProxySchema, { ...common, ...settings }) },
   };
 }

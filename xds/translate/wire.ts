@@ -58,10 +58,30 @@ export function unsigned(fieldNumber: number, value: number): Uint8Array {
 
 /** The bytes of a message from its pieces, in their order. */
 export function assemble(...pieces: readonly Piece[]): Uint8Array<ArrayBuffer> {
-  // Not from Node's pool: these bytes live for long, and would keep a pool alive that holds nothing else any more.
-  const bytes = Buffer.from(new ArrayBuffer(sizeOf(pieces)));
-  writeAll(bytes, 0, pieces);
-  return new Uint8Array(bytes.buffer);
+  const size = sizeOf(pieces);
+  const { target, at } = room(size);
+  writeAll(target, at, pieces);
+  return new Uint8Array(target.buffer, target.byteOffset + at, size);
+}
+
+const SLAB_BYTES = 16_384;
+let slab = Buffer.alloc(0);
+let used = 0;
+
+/**
+ * Memory of our own for small messages: to ask for each of a thousand apart costs more than to fill it. Never Node's pool,
+ * whose other tenants live for a moment; these live as long as the part of the mesh that they were made from, and were made
+ * together with their neighbours. What is bigger than an eighth has its own.
+ */
+function room(size: number): { readonly target: Buffer<ArrayBuffer>; readonly at: number } {
+  if (size > SLAB_BYTES / 8) return { target: Buffer.allocUnsafeSlow(size), at: 0 };
+  if (used + size > slab.length) {
+    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    used = 0;
+  }
+  const at = used;
+  used += size;
+  return { target: slab, at };
 }
 
 function sizeOf(pieces: readonly Piece[]): number {
