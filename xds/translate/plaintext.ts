@@ -3,12 +3,15 @@
  * leave their bytes alone, so that switching them drains nobody else. A caller has no identity here, so nothing is judged.
  */
 import type { PlaintextPort } from '#mesh/view.ts';
-import { FilterChainSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { FilterChainSchema, FilterSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { connectionManager, router } from './connection-manager.ts';
 import { duration, encode } from './encode.ts';
 import { anyRequest } from './http-match.ts';
 import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER, localClusterName } from './names.ts';
 import { tcpProxyTo } from './tcp-proxy.ts';
+import { assemble, nested, tagOf } from './wire.ts';
+
+const FILTERS = tagOf(FilterChainSchema, 'filters');
 
 /** Of connection manager and TCP proxy alike, so that metrics tell this traffic apart. */
 const STAT_PREFIX = 'plaintext';
@@ -21,14 +24,16 @@ export function plaintextChain({ targetPort, protocol }: PlaintextPort): Uint8Ar
   let bytes = known.get(key);
   if (bytes === undefined) {
     const cluster = localClusterName(targetPort, protocol);
-    bytes = encode(FilterChainSchema, {
-      name: `plaintext.${targetPort}`,
-      // What the TLS inspector found no TLS in. TLS that is not the mesh's is still refused.
-      filterChainMatch: { destinationPort: targetPort, transportProtocol: 'raw_buffer' },
-      filters: [
-        protocol === 'tcp' ? tcpProxyTo(STAT_PREFIX, [{ cluster, weight: 1 }]) : plaintextConnectionManager(cluster),
-      ],
-    });
+    // What the TLS inspector found no TLS in. TLS that is not the mesh's is still refused.
+    const filterChainMatch = { destinationPort: targetPort, transportProtocol: 'raw_buffer' };
+    const filter =
+      protocol === 'tcp'
+        ? tcpProxyTo(STAT_PREFIX, [{ cluster, weight: 1 }])
+        : [encode(FilterSchema, plaintextConnectionManager(cluster))];
+    bytes = assemble(
+      encode(FilterChainSchema, { name: `plaintext.${targetPort}`, filterChainMatch }),
+      nested(FILTERS, ...filter),
+    );
     known.set(key, bytes);
   }
   return bytes;
