@@ -3,7 +3,8 @@
  * their clusters, secrets beside them. So `--mode validate` looks at all of it (dynamic resources it would skip), and an
  * Envoy runs it without a control plane. Nothing else is changed, except addresses where a test asks for it.
  */
-import { type DescMessage, type JsonValue, fromBinary, toJson } from '@bufbuild/protobuf';
+import { createHash } from 'node:crypto';
+import { type DescMessage, type JsonValue, fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
 import { ClusterSchema } from '#xds/proto/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '#xds/proto/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_pb.js';
@@ -34,6 +35,14 @@ export function resourceJson(resource: Resource): Json {
     registry: anyRegistry,
     useProtoFieldName: true,
   }) as Json;
+}
+
+/** The same resource with another content, for tests that spoil one. */
+export function withJson(resource: Resource, json: JsonValue): Resource {
+  const schema = schemas[resource.type];
+  if (schema === undefined) throw new Error(`no schema for ${resource.type}`);
+  const bytes = toBinary(schema, fromJson(schema, json, { registry: anyRegistry }));
+  return { ...resource, bytes, hash: createHash('sha256').update(bytes).digest('hex').slice(0, 16) };
 }
 
 export interface StaticOptions {
