@@ -4,9 +4,11 @@ import { validate } from '#test/support/envoy.ts';
 import { testAuthority } from '#test/support/mesh-certificates.ts';
 import { staticBootstrap } from '#test/support/static-config.ts';
 import { translateSecrets } from '#xds/translate/translate.ts';
+import { policyCases } from '#test/golden/policy/cases.ts';
 import { goldenCases } from '#test/golden/translate/cases.ts';
 
 const cases = await goldenCases();
+const policies = await policyCases();
 const secrets = translateSecrets(await (await testAuthority()).issue('shop/bookbuyer'));
 
 describe('goldens on a real Envoy', function () {
@@ -18,6 +20,29 @@ describe('goldens on a real Envoy', function () {
       assert.ok(valid, output);
     });
   }
+
+  for (const golden of policies) {
+    it(`accepts policy ${golden.name}`, async () => {
+      const results = await Promise.all(
+        [...golden.resources].map(async ([sidecar, resources]) => {
+          const { valid, output } = await validate(staticBootstrap(resources, { secrets }));
+          return valid ? [] : [`${sidecar}: ${output}`];
+        }),
+      );
+      assert.deepEqual(results.flat(), []);
+    });
+  }
+
+  it('refuses a policy case whose route is broken', async () => {
+    const server = policies.find(({ name }) => name === 'target-http')?.resources.get('shop/web-1');
+    assert.ok(server);
+    const good = JSON.stringify(staticBootstrap(server, { secrets }));
+    const broken = good.replaceAll('.*Firefox.*', '(?<=x)y');
+    assert.notEqual(broken, good);
+    const { valid, output } = await validate(JSON.parse(broken) as Record<string, unknown>);
+    assert.equal(valid, false);
+    assert.match(output, /invalid perl operator/i);
+  });
 
   it('refuses a route with a regex that RE2 does not know, deep inside a listener', async () => {
     const [good] = cases.filter(({ name }) => name === 'http-smi');

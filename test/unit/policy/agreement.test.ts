@@ -4,29 +4,11 @@ import fc from 'fast-check';
 import { type Call, evaluate } from '#mesh/check.ts';
 import { compile } from '#mesh/compile.ts';
 import type { MeshObjects } from '#mesh/objects.ts';
+import { judged } from '#test/support/judged.ts';
 import { meshOfModel, proxyOf } from '#test/support/simulate/mesh.ts';
-import { sharesText, verdict } from '#test/support/simulate/say.ts';
+import { verdict } from '#test/support/simulate/say.ts';
 import { simulate } from '#test/support/simulate/simulate.ts';
 import { meshes, requests } from '#test/unit/mesh/arbitrary-meshes.ts';
-
-/** As the simulation's `verdict` says it. */
-function judged(outcome: ReturnType<typeof evaluate>): string {
-  switch (outcome.outcome) {
-    case 'refused':
-      return `${outcome.where}:${outcome.why}`;
-    case 'answered': {
-      const shares = new Map<string, number>();
-      for (const { service, account, share } of outcome.shares) {
-        const whom = `${service} ${account}`;
-        shares.set(whom, (shares.get(whom) ?? 0) + share);
-      }
-      return sharesText(shares);
-    }
-    case 'unavailable':
-    case 'passthrough':
-      return outcome.outcome;
-  }
-}
 
 /** What a pod could call: each service's addresses by its names, each pod's address, and one that is not the mesh's. */
 function callsTo(objects: MeshObjects, request: Omit<NonNullable<Call['http']>, 'host'>): Call[] {
