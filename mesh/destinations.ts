@@ -15,15 +15,20 @@ const CONNECT_TIMEOUT_MS = 5000;
  */
 export function reachOf(model: MeshModel, source: AccountKey, service: MeshService, port: MeshPort): string {
   if (model.access.kind === 'permissive') return '*';
-  const own = reachableAccounts(model, source, service, port);
+  const own = reachText(model, source, service, port);
   const split = model.splits.get(service.key);
-  if (split === undefined) return own.join(' ');
+  if (split === undefined) return own;
   const others = (split.backends.get(port.port) ?? []).map(({ service: key }) => {
     const backend = model.services.get(key);
     const at = backend?.ports.find((entry) => entry.port === port.port);
-    return backend === undefined || at === undefined ? '' : reachableAccounts(model, source, backend, at).join(' ');
+    return backend === undefined || at === undefined ? '' : reachText(model, source, backend, at);
   });
-  return [own.join(' '), ...others].join('|');
+  return [own, ...others].join('|');
+}
+
+function reachText(model: MeshModel, source: AccountKey, service: MeshService, port: MeshPort): string {
+  const accounts = reachableAccounts(model, source, service, port);
+  return [...accounts, ...(openTargets(model, source, port, accounts) ?? [])].join(' ');
 }
 
 /** By the service's own name: its split if it has one, else its own pods. */
@@ -55,7 +60,8 @@ export function directDestination(
 ): Destination {
   const accounts = reachableAccounts(model, source, service, port);
   if (accounts.length === 0) return service.accounts.length === 0 ? NOTHING : { kind: 'denied' };
-  const cluster = upstreamCluster(model, service, port, { accounts, split: false });
+  const open = openTargets(model, source, port, accounts);
+  const cluster = upstreamCluster(model, service, port, { accounts, open, split: false });
   return forward([{ cluster: cluster.name, weight: 100 }], [cluster]);
 }
 
@@ -83,7 +89,8 @@ function dividedDestination(
       if (service.accounts.length > 0) denied += 1;
       continue;
     }
-    const cluster = upstreamCluster(model, service, port, { accounts, split: true });
+    const open = openTargets(model, source, port, accounts);
+    const cluster = upstreamCluster(model, service, port, { accounts, open, split: true });
     backends.push({ cluster: cluster.name, weight });
     clusters.push(cluster);
   }
@@ -101,6 +108,32 @@ function reachableAccounts(
 }
 
 /**
+ * `<account>|<target port>` of what the client may connect to, where that is not every target port of every account. A named
+ * port may be several numbers, and a TCPRoute may open some of them: the endpoints of the others are not the client's to see.
+ */
+function openTargets(
+  model: MeshModel,
+  source: AccountKey,
+  port: MeshPort,
+  accounts: readonly AccountKey[],
+): readonly string[] | undefined {
+  if (isHttp(port.protocol) || port.targetPorts.length < 2) return undefined;
+  const open = accounts.flatMap((account) =>
+    port.targetPorts
+      .filter((target) => reaches(model.access, source, account, { ...port, targetPorts: [target] }))
+      .map((target) => `${account}|${target}`),
+  );
+  return open.length === accounts.length * port.targetPorts.length ? undefined : open;
+}
+
+interface Reach {
+  readonly accounts: readonly AccountKey[];
+  readonly open: readonly string[] | undefined;
+  /** Whether it is a part of a split. */
+  readonly split: boolean;
+}
+
+/**
  * A headless service keeps the address that the application resolved, unless it is a part of a split. A named port that
  * differs between its pods needs endpoints too, as one cluster overrides the port with one number.
  */
@@ -108,13 +141,13 @@ function upstreamCluster(
   model: MeshModel,
   service: MeshService,
   port: MeshPort,
-  { accounts, split }: { readonly accounts: readonly AccountKey[]; readonly split: boolean },
+  { accounts, open, split }: Reach,
 ): UpstreamCluster {
   const { tls } = model.settings;
   const [targetPort] = port.targetPorts;
   const keepsAddress = service.object.headless && !split && port.targetPorts.length === 1;
   const discovery = keepsAddress ? 'original-destination' : 'endpoints';
-  const variant = digest(discovery, ...accounts).slice(0, 12);
+  const variant = digest(discovery, ...accounts, ...(open ?? [])).slice(0, 12);
   const name = `${service.key}|${port.port}|${variant}`;
   const overridden = keepsAddress ? targetPort : undefined;
   // The name covers service, port, accounts and discovery; a plain text costs less than a hash of it would.
@@ -130,6 +163,7 @@ function upstreamCluster(
     protocol: port.protocol,
     sni: service.sni,
     accounts,
+    ...(open === undefined ? {} : { open }),
     tls,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
   }));

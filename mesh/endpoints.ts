@@ -13,8 +13,11 @@ export function endpointsFor(model: MeshModel, cluster: UpstreamCluster, zone: s
   const service = model.services.get(`${cluster.namespace}/${cluster.service}`);
   if (service === undefined || cluster.discovery !== 'endpoints') return { cluster: cluster.name, localities: [] };
   const memo = assignmentsOf(model, service);
+  const { accounts, open } = cluster;
   const all = service.endpoints.get(cluster.port) ?? [];
-  const ready = all.filter(({ account }) => cluster.accounts.includes(account));
+  const ready = all.filter(
+    ({ account, port }) => accounts.includes(account) && (open === undefined || open.includes(`${account}|${port}`)),
+  );
   const preference = preferenceOf(all, ready, zone);
   const key = `${cluster.name}@${preference === 'none' ? '' : `${preference} ${zone}`}`;
   const known = memo.get(key);

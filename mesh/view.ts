@@ -104,7 +104,7 @@ export interface OutboundTcpService extends PortAddresses {
 
 export interface UpstreamCluster {
   readonly key: string;
-  /** `<namespace>/<service>|<service port>|<hash of accounts and discovery>`; also its EDS name. */
+  /** `<namespace>/<service>|<service port>|<hash of accounts, discovery and open target ports>`; also its EDS name. */
   readonly name: string;
   readonly namespace: string;
   readonly service: string;
@@ -118,6 +118,8 @@ export interface UpstreamCluster {
   readonly sni: string;
   /** Accounts that may answer: the SAN check. Sorted, never empty: without an account there is no cluster. */
   readonly accounts: readonly AccountKey[];
+  /** `<account>|<target port>` of its endpoints; absent where every target port of the accounts is open. */
+  readonly open?: readonly string[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { evaluateServer } from '#mesh/check.ts';
 import { compile } from '#mesh/compile.ts';
+import { endpointsFor } from '#mesh/endpoints.ts';
 import { viewFor } from '#mesh/view-for.ts';
 import { cluster, group, pod, port, proxy, service, SETTINGS, target, tcpRoute } from './builders.ts';
 import { call, connectTo, modelOf, problemKeys, requestTo } from './calls.ts';
@@ -88,6 +89,39 @@ describe('access by TrafficTarget', () => {
     assert.equal(allowed(15432), 'answered');
     assert.equal(allowed(), 'answered');
     assert.equal(allowed(5432), 'client:closed');
+  });
+
+  it('of a named port that differs between pods, a client sees the endpoints that a TCPRoute opens', () => {
+    const named = service('shop/named', { ports: [port(5432, { name: 'tcp', targetPort: 'db' })] });
+    const pods = [80, 82].map((db) => pod(`shop/named-${db}`, 'named', { namedPorts: { db } }));
+    const seen = (...ports: number[]): (readonly number[])[] => {
+      const targets = [target('shop/t', ['buy/buyer'], 'shop/named', 'TCPRoute/db')];
+      const parts = { services: [named], pods: [...pods, client, stranger], trafficTargets: targets };
+      const model = modelOf(cluster({ ...parts, tcpRoutes: [tcpRoute('shop/db', ...ports)] }));
+      return viewFor(model, proxy(client)).outbound.clusters.map((found) =>
+        endpointsFor(model, found, '').localities.flatMap(({ endpoints }) => endpoints.map((entry) => entry.port)),
+      );
+    };
+    assert.deepEqual(seen(80), [[80]]);
+    assert.deepEqual(seen(82), [[82]]);
+    assert.deepEqual(seen(80, 82), [[80, 82]]);
+    assert.deepEqual(seen(), [[80, 82]]);
+    assert.deepEqual(seen(81), []);
+  });
+
+  it('two clients of the same accounts, but of other target ports, do not share what they see', () => {
+    const named = service('shop/named', { ports: [port(5432, { name: 'tcp', targetPort: 'db' })] });
+    const pods = [80, 82].map((db) => pod(`shop/named-${db}`, 'named', { namedPorts: { db } }));
+    const trafficTargets = [
+      target('shop/t1', ['buy/buyer'], 'shop/named', 'TCPRoute/one'),
+      target('shop/t2', ['buy/thief'], 'shop/named', 'TCPRoute/two'),
+    ];
+    const tcpRoutes = [tcpRoute('shop/one', 80), tcpRoute('shop/two', 82)];
+    const model = modelOf(cluster({ services: [named], pods: [...pods, client, stranger], trafficTargets, tcpRoutes }));
+    const names = [client, stranger].map((from) => viewFor(model, proxy(from)).outbound.clusters[0]?.name);
+    assert.notEqual(names[0], names[1]);
+    assert.equal(call(model, client, connectTo(named)), 'answered');
+    assert.equal(call(model, stranger, connectTo(named)), 'answered');
   });
 
   it('equal matches are one route, with the sources of both targets', () => {

@@ -116,20 +116,22 @@ export function slice(of: ServiceObject, pods: readonly PodObject[], ready = tru
   };
 }
 
-/** Slices of all the services by their selectors. */
+/** Slices of all the services by their selectors: one for all pods, or several where a named port differs between them. */
 export function slices(services: readonly ServiceObject[], pods: readonly PodObject[]): EndpointSliceObject[] {
   return services
     .filter((item) => Object.keys(item.selector).length > 0)
-    .map((item) =>
-      slice(
-        item,
-        pods.filter(
-          (entry) =>
-            entry.namespace === item.namespace &&
-            Object.entries(item.selector).every(([name, value]) => entry.labels[name] === value),
-        ),
-      ),
-    );
+    .flatMap((item) => {
+      const behind = pods.filter(
+        (entry) =>
+          entry.namespace === item.namespace &&
+          Object.entries(item.selector).every(([name, value]) => entry.labels[name] === value),
+      );
+      const numbers = ({ namedPorts }: PodObject): string =>
+        item.ports.map(({ targetPort }) => namedPorts[targetPort] ?? targetPort).join(' ');
+      const groups = [...Map.groupBy(behind, numbers).values()];
+      if (groups.length < 2) return [slice(item, behind)];
+      return groups.map((group, index) => ({ ...slice(item, group), name: `${item.name}-slice-${index}` }));
+    });
 }
 
 /** A cluster whose endpoints follow from its services and pods. */
