@@ -105,12 +105,18 @@ const anything: fc.Arbitrary<Parts> = fc.record({
 const plainPod = { meshed: true, kind: 'Deployment', named: 80, node: 'node-1' };
 const plainService = { headless: false, created: '2025', ports: [port(80)] };
 
-/** Many rules about one HTTP service, which two others call: what overlaps is found here. */
-const policies: fc.Arbitrary<Parts> = targets.map((list) => ({
+/** Many rules about one service, HTTP or TCP on a port that differs between its pods, which two others call. */
+const policies: fc.Arbitrary<Parts> = fc.record({ targets, tcp: fc.boolean() }).map(({ targets: list, tcp }) => ({
   ...{ permissive: false, egress: true, splits: [] },
-  services: [{ ...plainService, key: 'a/x', app: 'p' }],
+  services: [
+    {
+      ...{ ...plainService, key: 'a/x', app: 'p' },
+      ports: tcp ? [port(80, { appProtocol: 'tcp', targetPort: 'app' })] : [port(80)],
+    },
+  ],
   pods: [
     { ...plainPod, key: 'a/1', app: 'p', sa: 's' },
+    { ...plainPod, key: 'a/3', app: 'p', sa: 's', named: 82 },
     { ...plainPod, key: 'a/2', app: 'q', sa: 't' },
     { ...plainPod, key: 'b/1', app: 'q', sa: 's' },
   ],
