@@ -28,6 +28,7 @@ export function load(manifests: readonly KubeObject[], { clusterDomain = 'cluste
     ...{ reflect, clusterDomain, namespace: 'osm-system', meshName: 'osm' },
     onChange: () => undefined,
     onSynced: () => undefined,
+    onConfig: () => undefined,
     onConfigError: (errors) => {
       throw new Error(`MeshConfig: ${errors.map(({ field, message }) => `${field} ${message}`).join(', ')}`);
     },

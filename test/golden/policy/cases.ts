@@ -6,7 +6,7 @@ import type { KubeObject } from '#kubernetes/types.ts';
 import { compile } from '#mesh/compile.ts';
 import type { MeshModel } from '#mesh/model.ts';
 import type { MeshObjects } from '#mesh/objects.ts';
-import { compareProblems, type Problem } from '#mesh/problem.ts';
+import { type Problem, sortProblems } from '#mesh/problem.ts';
 import { load } from '#test/support/manifests.ts';
 import { meshOfModel, type SimulatedMesh } from '#test/support/simulate/mesh.ts';
 import type { Resource } from '#xds/resource.ts';
@@ -88,6 +88,6 @@ async function readCase(name: string, directory: string): Promise<PolicyCase> {
   return {
     ...{ ...file, name, directory, manifests, objects, model, mesh },
     resources: new Map(resources),
-    problems: [...unreadable, ...problems].toSorted(compareProblems),
+    problems: sortProblems([...unreadable, ...problems]),
   };
 }

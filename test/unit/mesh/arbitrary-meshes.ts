@@ -1,6 +1,6 @@
 /** Small random meshes: few names, so that they collide in every way. */
 import fc from 'fast-check';
-import type { HttpRouteMatchObject, MeshObjects, ServicePortObject } from '#mesh/objects.ts';
+import type { HttpRouteMatchObject, MeshObjects, PodObject, ServicePortObject } from '#mesh/objects.ts';
 import { cluster, group, pod, port, service, SETTINGS, split, target, tcpRoute } from './builders.ts';
 
 const PROTOCOLS = [undefined, undefined, 'http', 'tcp', 'grpc', 'nonsense', 'tcp-server-first'];
@@ -62,6 +62,8 @@ const pods = fc.uniqueArray(
     kind: fc.constantFrom<string>('Deployment', 'StatefulSet'),
     named: fc.constantFrom<number>(80, 81, 82),
     node: fc.constantFrom<string>('node-1', 'node-2', 'node-3'),
+    acceptPlaintext: fc.constantFrom<PodObject['acceptPlaintext']>('unset', 'unset', 'on', 'off', 'unreadable'),
+    hintZones: fc.subarray(['zone-1', 'zone-2']),
   }),
   { selector: ({ key }) => key, minLength: 1, maxLength: 5 },
 );
@@ -102,7 +104,10 @@ const anything: fc.Arbitrary<Parts> = fc.record({
   ...{ services, pods, targets, splits },
 });
 
-const plainPod = { meshed: true, kind: 'Deployment', named: 80, node: 'node-1' };
+const plainPod = {
+  ...{ meshed: true, kind: 'Deployment', named: 80, node: 'node-1' },
+  ...{ acceptPlaintext: 'unset' as const, hintZones: [] },
+};
 const plainService = { headless: false, created: '2025', ports: [port(80)] };
 
 /** Many rules about one service, HTTP or TCP on a port that differs between its pods, which two others call. */
@@ -147,16 +152,16 @@ const divided: fc.Arbitrary<Parts> = fc
 export const meshes: fc.Arbitrary<MeshObjects> = fc.oneof(anything, policies, divided).map(build);
 
 function build(parts: Parts): MeshObjects {
-  return cluster({
+  const objects = cluster({
     config: { ...SETTINGS, permissive: parts.permissive, egress: parts.egress },
-    namespaces: ['a', 'b'].map((name) => ({ name, monitored: true })),
+    namespaces: ['a', 'b'].map((name) => ({ name, monitored: true, acceptPlaintext: name === 'b' ? 'on' : 'unset' })),
     nodes: ['1', '2'].map((name) => ({ name: `node-${name}`, zone: `zone-${name}` })),
     services: parts.services.map(({ key, app, ...rest }, index) =>
       service(key, { ...rest, selector: { app }, clusterIPs: rest.headless ? [] : [`10.0.0.${index}`] }),
     ),
-    pods: parts.pods.map(({ key, app, sa, meshed, kind, named, node }, index) =>
+    pods: parts.pods.map(({ key, app, sa, meshed, kind, named, node, acceptPlaintext }, index) =>
       pod(key, app, {
-        ...{ sa, meshed, node, namedPorts: { app: named }, ips: [`10.1.0.${index}`] },
+        ...{ sa, meshed, node, acceptPlaintext, namedPorts: { app: named }, ips: [`10.1.0.${index}`] },
         workload: { kind, name: app },
       }),
     ),
@@ -171,6 +176,15 @@ function build(parts: Parts): MeshObjects {
       created,
     })),
   });
+  const hints = new Map(parts.pods.map(({ key, hintZones }) => [key, hintZones]));
+  const endpointSlices = objects.endpointSlices.map((slice) => ({
+    ...slice,
+    endpoints: slice.endpoints.map((endpoint) => ({
+      ...endpoint,
+      hintZones: hints.get(`${slice.namespace}/${endpoint.pod}`) ?? [],
+    })),
+  }));
+  return { ...objects, endpointSlices };
 }
 
 /** The same objects, each list in another order; the order depends on the seed alone. */
