@@ -33,9 +33,10 @@ export interface Bundles {
   endpoints(outbound: OutboundView, zone: string): ResourceMap;
   /**
    * The short path: endpoints of some services changed, and no view did. Gives the new assignments of each group of sidecars
-   * (`groupOf`) for which they differ. Costs by the groups that see such a service, not by the services that there are.
+   * (`groupOf`) for which they differ, one group after the other as they are asked for, so that the first group's sidecars
+   * do not wait for the last one's assignments. Ask for all of them.
    */
-  replaceEndpoints(next: MeshModel, services: readonly NameKey[]): ReadonlyMap<string, ResourceMap>;
+  replaceEndpoints(next: MeshModel, services: readonly NameKey[]): Iterable<readonly [group: string, ResourceMap]>;
 }
 
 /** Sidecars of one group are given the same assignments: those with the same outbound view in one zone. */
@@ -97,9 +98,8 @@ export function createBundles(model: MeshModel, translate: Translate): Bundles {
       assignments.set(key, { outbound, zone, map });
       return map;
     },
-    replaceEndpoints(next, services) {
+    *replaceEndpoints(next, services) {
       current = next;
-      const replaced = new Map<string, ResourceMap>();
       for (const [key, { outbound, zone, map }] of assignments) {
         const seen = clustersByService(outbound);
         const changed = services
@@ -109,9 +109,8 @@ export function createBundles(model: MeshModel, translate: Translate): Bundles {
         if (changed.length === 0) continue;
         const newer = withUpdates(map, changed);
         assignments.set(key, { outbound, zone, map: newer });
-        replaced.set(key, newer);
+        yield [key, newer];
       }
-      return replaced;
     },
   };
 }

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { createDistribution, type Distribution } from '#controller/distribution.ts';
 import type { MeshObjects, PodObject } from '#mesh/objects.ts';
-import { cluster, pod, port, service, SETTINGS, slice, split } from '#test/unit/mesh/builders.ts';
+import { cluster, pod, port, service, SETTINGS, slice, split, target } from '#test/unit/mesh/builders.ts';
 import { largeMesh } from '#test/unit/mesh/large.ts';
 import { request, resource, SHORT } from '#test/unit/xds-server/support.ts';
 import { resourceMap } from '#xds/cache/snapshot.ts';
+import type { Resource } from '#xds/resource.ts';
 import type { DeltaResponse } from '#xds/server/messages.ts';
 import { ProxyStream } from '#xds/server/stream.ts';
 import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
@@ -13,14 +14,19 @@ import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
 const secrets = resourceMap(['workload', 'roots'].map((name) => resource(SHORT.sds, name)));
 const permissive = { ...SETTINGS, permissive: true };
 
-/** A distribution over pods, the endpoints that were translated, and all that sidecars were sent, in order. */
+/** A distribution over pods, the views and endpoints that were translated, and all that sidecars were sent, in order. */
 function mesh(objects: MeshObjects) {
   const pods = new Map(objects.pods.map((each) => [`${each.namespace}/${each.name}`, each]));
   const log: string[] = [];
   const translated: string[] = [];
+  const made = new Set<Resource>();
   const distribution = createDistribution({
     translate: {
-      view: translateView,
+      view: (view) => {
+        const resources = translateView(view);
+        for (const each of resources) made.add(each);
+        return resources;
+      },
       endpoints: (assignment) => {
         translated.push(assignment.cluster);
         return translateEndpoints(assignment);
@@ -35,7 +41,7 @@ function mesh(objects: MeshObjects) {
     requestRevision: () => undefined,
     serversFirstMs: 2000,
   });
-  return { distribution, pods, log, translated, connect: (of: PodObject) => connect(distribution, of, log) };
+  return { distribution, pods, log, translated, made, connect: (of: PodObject) => connect(distribution, of, log) };
 }
 
 /** A sidecar that asks as Envoy does and accepts all, each response in a turn of its own. */
@@ -151,6 +157,28 @@ describe('distribution', () => {
     assert.ok(await (await distribution.revise(without)).settled(2000));
     assert.equal(knows(), false);
     assert.ok(routesOf('caller-1') >= 0 && routesOf('caller-1') < routesOf('web-1'), log.join('\n'));
+  });
+
+  it('touches with one TrafficTarget more its source and its destination, and makes nothing anew for the others', async () => {
+    const objects = largeMesh({ namespaces: 4, services: 40, podsEach: 2, targets: 40, splits: 2 }, false);
+    const added = target('ns-0/new', ['ns-3/app-3'], 'ns-0/app-4', 'HTTPRouteGroup/routes');
+    const { distribution, log, made, connect } = mesh(objects);
+    await distribution.revise(objects);
+    const streams = objects.pods.map(connect);
+    for (const stream of streams) {
+      const routes = [...(distribution.snapshotOf(stream)?.[SHORT.rds].keys() ?? [])];
+      stream.receive(request({ type: SHORT.rds, subscribe: routes }));
+    }
+    await until(() => streams.every((stream) => stream.settled()));
+    const before = new Set(made);
+    log.length = 0;
+    await distribution.revise({ ...objects, trafficTargets: [...objects.trafficTargets, added] });
+    await until(() => streams.every((stream) => stream.settled()));
+    const touched = new Set(log.map((line) => line.split(' ')[0]?.replace(/-\d$/, '')));
+    assert.deepEqual([...touched].sort(), ['app-3', 'app-4']);
+    const anew = [...made].filter((resource) => !before.has(resource)).map(({ name }) => name.split('|')[0]);
+    // The source's cluster and routes are another source's already; the destination's listener comes out as it was.
+    assert.deepEqual(anew.sort(), ['inbound', 'inbound.ns-0/app-4.8084', 'outbound']);
   });
 
   it('gives a new service to its server first, and takes a removed one from it last', async () => {
