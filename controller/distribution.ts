@@ -18,7 +18,7 @@ import type { Nack, ProxyStream } from '#xds/server/stream.ts';
 import { createAudience } from './audience.ts';
 import { type Bundles, createBundles, groupOf, type Translate } from './bundles.ts';
 import { inChunks } from './chunks.ts';
-import { withLeavingChains } from './leaving-chains.ts';
+import { type Leaving, withLeaving } from './leaving-chains.ts';
 import { createRefusals } from './refusals.ts';
 import { createWaiters } from './waiters.ts';
 
@@ -32,6 +32,11 @@ export interface DistributionOptions {
   readonly requestRevision: (reason: string) => void;
   /** How long servers may take to acknowledge new inbound chains before their clients are told, in milliseconds. */
   readonly serversFirstMs?: number;
+  /**
+   * How long servers keep inbound chains and host names that they are about to lose, in milliseconds: the time in which every
+   * replica has told its sidecars to call them no more.
+   */
+  readonly leavingMs?: number;
 }
 
 export interface Distribution extends SnapshotSource {
@@ -75,14 +80,14 @@ interface Client {
   endpoints: ResourceMap | undefined;
   zone: string;
   snapshot: ProxySnapshot | undefined;
-  /** Its inbound view for as long as clients may still call chains that it is about to lose. */
-  leaving: InboundView | undefined;
+  /** What it keeps of its inbound view although the model has it no more. */
+  leaving: Leaving;
 }
 
 const ORDERED: readonly TypeUrl[] = [LISTENER, ROUTES];
 
 export function createDistribution(options: DistributionOptions): Distribution {
-  const { serversFirstMs = 1000 } = options;
+  const { serversFirstMs = 1000, leavingMs = 1500 } = options;
   const clients = new Map<ProxyStream, Client>();
   const refusals = createRefusals();
   const waiters = createWaiters<ProxyStream>();
@@ -92,16 +97,39 @@ export function createDistribution(options: DistributionOptions): Distribution {
   let revision = 0;
   let snapshots = new Map<string, ProxySnapshot>();
   let snapshotsBefore = new Map<string, ProxySnapshot>();
+  let lettingGo: NodeJS.Timeout | undefined;
 
-  /** The view of a sidecar's pod; undefined while too little is known of the pod. */
-  function viewOf({ stream, servedFrom, leaving }: Client): { view: ProxyView; zone: string } | undefined {
+  /** The view of a sidecar's pod, with what leaves it; undefined while too little is known of the pod. */
+  function viewOf(client: Client): { view: ProxyView; zone: string } | undefined {
+    const { stream, servedFrom } = client;
     const { namespace, pod: name, account } = stream.proxy;
     const pod = options.pod(namespace, name);
     if (model === undefined || pod === undefined || pod.ips.length === 0) return undefined;
     if (!model.pods.has(`${namespace}/${name}`) && revision < servedFrom) return undefined;
     const zone = options.zoneOf(pod);
     const view = viewFor(model, { namespace, name, account, ips: pod.ips, zone });
-    return { view: leaving === undefined ? view : { ...view, inbound: leaving }, zone };
+    return { view: { ...view, inbound: inboundOf(client, view.inbound) }, zone };
+  }
+
+  function inboundOf(client: Client, next: InboundView): InboundView {
+    if (client.view === undefined) return next;
+    const at = { leaving: client.leaving, now: performance.now(), forMs: leavingMs };
+    const { inbound, leaving } = withLeaving(next, client.view.inbound, at);
+    client.leaving = leaving;
+    if (leaving.size > 0) lettingGo ??= setTimeout(() => void letGo(), leavingMs / 3).unref();
+    return inbound;
+  }
+
+  /** Takes from servers what has left them for long enough. Touches no outbound side, so it may run while a revision does. */
+  async function letGo(): Promise<void> {
+    lettingGo = undefined;
+    const keeping = [...clients.values()].filter(({ leaving }) => leaving.size > 0);
+    await inChunks(keeping, (client) => {
+      if (client.view === undefined || client.endpoints === undefined || !clients.has(client.stream)) return;
+      const found = viewOf(client);
+      if (found === undefined || found.view.inbound.key === client.view.inbound.key) return;
+      give(client, { outbound: client.view.outbound, inbound: found.view.inbound }, client.endpoints);
+    });
   }
 
   /** True when that is anything new. */
@@ -146,32 +174,24 @@ export function createDistribution(options: DistributionOptions): Distribution {
 
   /**
    * A call must find its server's chain: sidecars with changed inbound chains, where others' outbound side changes too, get
-   * new ones before the clients, and lose old ones after them. Gives the clients that keep chains until then.
+   * new ones before the clients. What they lose they keep for a while: `withLeaving`.
    */
-  async function serversFirst(): Promise<readonly Client[]> {
+  async function serversFirst(): Promise<void> {
     const servers: [Client, ProxyView][] = [];
     let outboundChanges = false;
     await inChunks([...clients.values()], (client) => {
-      client.leaving = undefined; // of a revision that did not come to its end
       const found = viewOf(client);
       const { view: before } = client;
       if (found === undefined || before === undefined) return;
       if (found.view.outbound.key !== before.outbound.key) outboundChanges = true;
       if (found.view.inbound.key !== before.inbound.key) servers.push([client, found.view]);
     });
-    if (!outboundChanges) return [];
-    const keeping: Client[] = [];
-    await inChunks(servers, ([client, { inbound: next }]) => {
+    if (!outboundChanges) return;
+    await inChunks(servers, ([client, { inbound }]) => {
       if (client.view === undefined || client.endpoints === undefined) return;
-      const inbound = withLeavingChains(next, client.view.inbound);
-      if (inbound !== next) {
-        client.leaving = inbound;
-        keeping.push(client);
-      }
       give(client, { outbound: client.view.outbound, inbound }, client.endpoints);
     });
     await acknowledged(servers.map(([{ stream }]) => stream));
-    return keeping;
   }
 
   /** Routes, and listeners with their chains; no longer than the order between sidecars is worth. */
@@ -193,7 +213,7 @@ export function createDistribution(options: DistributionOptions): Distribution {
         endpoints: undefined,
         zone: '',
         snapshot: undefined,
-        leaving: undefined,
+        leaving: new Map(),
       };
       const { namespace, pod, account } = stream.proxy;
       clients.set(stream, client);
@@ -221,7 +241,7 @@ export function createDistribution(options: DistributionOptions): Distribution {
       revision += 1;
       if (bundles === undefined) bundles = createBundles(model, options.translate);
       else bundles.next(model);
-      const keeping = await serversFirst();
+      await serversFirst();
       // Snapshots of two revisions are remembered: what neither asked for, keys of certificates included, goes.
       snapshotsBefore = snapshots;
       snapshots = new Map();
@@ -230,11 +250,6 @@ export function createDistribution(options: DistributionOptions): Distribution {
         if (clients.has(client.stream) && refresh(client)) told.add(client.stream);
       };
       await inChunks([...clients.values()], bring);
-      if (keeping.length > 0) {
-        await acknowledged([...told]);
-        for (const client of keeping) client.leaving = undefined;
-        await inChunks(keeping, bring);
-      }
       return { ...toldAs([...told]), ...result, compileMs };
     },
     async updateEndpoints(changes) {

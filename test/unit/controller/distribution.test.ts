@@ -40,6 +40,7 @@ function mesh(objects: MeshObjects) {
     zoneOf: () => '',
     requestRevision: () => undefined,
     serversFirstMs: 2000,
+    leavingMs: 30,
   });
   return { distribution, pods, log, translated, made, connect: (of: PodObject) => connect(distribution, of, log) };
 }
@@ -155,7 +156,8 @@ describe('distribution', () => {
 
     log.length = 0;
     assert.ok(await (await distribution.revise(without)).settled(2000));
-    assert.equal(knows(), false);
+    assert.ok(knows());
+    await until(() => !knows() && streams.every((stream) => stream.settled()));
     assert.ok(routesOf('caller-1') >= 0 && routesOf('caller-1') < routesOf('web-1'), log.join('\n'));
   });
 
@@ -181,6 +183,20 @@ describe('distribution', () => {
     assert.deepEqual(anew.sort(), ['inbound', 'inbound.ns-0/app-4.8084', 'outbound']);
   });
 
+  it('has a server keep names for a while also when no client of its own replica is concerned', async () => {
+    const apex = service('shop/apex', { selector: { app: 'web' }, ports: [port(80)] });
+    const whole = { services: [web, apex], pods: [one, two, caller] }; // SMI mode: nobody may call anything
+    const without = cluster(whole);
+    const divided = cluster({ ...whole, trafficSplits: [split('shop/split', 'apex', { web: 1 })] });
+    const { distribution, connect } = mesh(divided);
+    await distribution.revise(divided);
+    const stream = connect(one);
+    await until(() => stream.settled());
+    assert.ok(await (await distribution.revise(without)).settled(2000));
+    assert.ok(webHosts(distribution, stream).includes('apex.shop'), 'another replica may have told nobody yet');
+    await until(() => !webHosts(distribution, stream).includes('apex.shop') && stream.settled());
+  });
+
   it('gives a new service to its server first, and takes a removed one from it last', async () => {
     const fresh = service('shop/new', { selector: { app: 'web' }, ports: [port(80)] });
     const endpointSlices = [slice(web, [one, two]), slice(fresh, [one, two])];
@@ -201,6 +217,7 @@ describe('distribution', () => {
 
     log.length = 0;
     assert.ok(await (await distribution.revise(base)).settled(2000));
+    await until(() => log.some((line) => line.startsWith('web-1 lds +inbound')));
     assert.ok(at('caller-1', 'cds -shop/new|80') < at('web-1', 'lds +inbound'), log.join('\n'));
   });
 });
