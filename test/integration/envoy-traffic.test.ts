@@ -89,6 +89,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
   /** The server's view: one guarded HTTP service and one TCP service. */
   function chains(): InboundChain[] {
     const forBuyer = { kind: 'accounts', accounts: ['shop/buyer' as AccountKey] } as const;
+    const late = httpChain('late', http, [inboundRoute('.*', forBuyer)], ['another-name']);
     return [
       httpChain('store', http, [
         inboundRoute('/public(/.*)?', forBuyer),
@@ -102,6 +103,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
         protocol: 'tcp-server-first',
         policy: { kind: 'tcp', allowed: forBuyer },
       },
+      late,
     ];
   }
 
@@ -119,6 +121,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
               virtualHost('store', http, 'shop/store|80|0'),
               virtualHost('flaky', http, 'shop/flaky|80|0'),
               virtualHost('impostor', http, 'shop/impostor|80|0'),
+              virtualHost('late', http, 'shop/late|80|0'),
               {
                 ...virtualHost('vault', http),
                 action: { kind: 'deny', denial: { key: 'not-allowed', message: 'Not the vault.' } },
@@ -140,6 +143,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
       clusters: [
         cluster('store', 80),
         cluster('flaky', 80, { sni: cluster('store', 80).sni, accounts: ['shop/store'] }),
+        cluster('late', 80, { accounts: ['shop/store'] }),
         cluster('impostor', 80, { sni: cluster('store', 80).sni, accounts: ['shop/somebody-else'] }),
         cluster('db', 1, { protocol: 'tcp-server-first', sni: 'db', accounts: ['shop/store'] }),
       ],
@@ -154,6 +158,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
       ...translateView({ inbound: views.inbound ?? inboundView(), outbound: views.outbound ?? outboundView() }),
       translateEndpoints(assignment('shop/store|80|0', [POD, http])),
       translateEndpoints(assignment('shop/impostor|80|0', [POD, http])),
+      translateEndpoints(assignment('shop/late|80|0', [POD, http])),
       translateEndpoints(assignment('shop/flaky|80|0', [BROKEN_POD, http], [POD, http])),
       translateEndpoints(assignment('shop/db|1|0', [POD, tcp])),
     ].filter((it) => views.outbound !== undefined || it.name !== 'outbound');
@@ -238,6 +243,14 @@ describe('two sidecars, generated configuration, real traffic', function () {
   it('refuses what no route matches with 403 no-route', async () => {
     const { status, headers } = await call('/elsewhere');
     assert.deepEqual([status, headers['x-osm-denied']], [403, 'no-route']);
+  });
+
+  it('tries again where the server has not heard of the host name yet, and then says 403 no-route', async () => {
+    const { status, headers, body } = await call('/public/', { host: 'late.shop', method: 'POST', body: 'order' });
+    assert.deepEqual([status, headers['x-osm-denied'], headers['x-osm-not-sent']], [403, 'no-route', undefined]);
+    assert.match(body, /speaks of this host/);
+    assert.deepEqual(seen, []);
+    assert.equal(await buyer.stat('cluster.shop/late|80|0.upstream_rq_retry'), 3);
   });
 
   for (const path of [

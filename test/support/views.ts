@@ -74,8 +74,13 @@ export function virtualHost(service: string, port: number, ...clusters: string[]
   };
 }
 
-/** Inbound HTTP chain of `shop/<service>` on `targetPort` for any Host. */
-export function httpChain(service: string, targetPort: number, routes: readonly InboundRoute[]): InboundChain {
+/** Inbound HTTP chain of `shop/<service>` on `targetPort`, for any Host unless said otherwise. */
+export function httpChain(
+  service: string,
+  targetPort: number,
+  routes: readonly InboundRoute[],
+  domains: readonly string[] = ['*'],
+): InboundChain {
   const name = `shop/${service}.${targetPort}`;
   return {
     key: name,
@@ -83,7 +88,7 @@ export function httpChain(service: string, targetPort: number, routes: readonly 
     targetPort,
     sni: `${service}.shop.svc.cluster.local`,
     protocol: 'http',
-    policy: { kind: 'http', routes: { key: `r ${name}`, name: `inbound.${name}`, domains: ['*'], routes } },
+    policy: { kind: 'http', routes: { key: `r ${name}`, name: `inbound.${name}`, domains, routes } },
   };
 }
 

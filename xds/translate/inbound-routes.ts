@@ -5,10 +5,10 @@ import { type RouteSchema, VirtualHostSchema } from '#xds/proto/gen/envoy/config
 import type { Resource } from '#xds/resource.ts';
 import { type Init, assembled, duration, encode } from './encode.ts';
 import { anyRequest, routeMatch } from './http-match.ts';
-import { denialMetadata } from './local-reply.ts';
+import { denialMetadata, setHeader } from './local-reply.ts';
 import { memo } from './memo.ts';
 import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER, localClusterName } from './names.ts';
-import { HTTP_RBAC, allowOnRoute } from './rbac.ts';
+import { HTTP_RBAC, allowOnRoute, unguarded } from './rbac.ts';
 import { nested, tagOf, text } from './wire.ts';
 
 type Route = Init<typeof RouteSchema>;
@@ -63,4 +63,23 @@ const noRoute: Route = {
   action: { case: 'directResponse', value: { status: 403 } },
 };
 
-const unknownHost = encode(VirtualHostSchema, { name: 'no-route', domains: ['*'], routes: [noRoute] });
+/**
+ * A sidecar of the mesh sends the names that it was told of. One that this side does not know is one of which this side has not
+ * been told yet: the two may hear of a new split from two replicas of the controller. Nothing was sent to the application, so the
+ * caller's sidecar tries again a moment later. What answers is Envoy itself, so there is nothing for the filter to guard.
+ */
+const unknownHost = encode(VirtualHostSchema, {
+  name: 'no-route',
+  domains: ['*'],
+  routes: [
+    {
+      match: anyRequest,
+      typedPerFilterConfig: { [HTTP_RBAC]: unguarded },
+      responseHeadersToAdd: [setHeader(DENIED_HEADER, noRouteDenial.key), setHeader(NOT_SENT_HEADER, '1')],
+      action: {
+        case: 'directResponse',
+        value: { status: 403, body: { specifier: { case: 'inlineString', value: `${noRouteDenial.message}\n` } } },
+      },
+    },
+  ],
+});

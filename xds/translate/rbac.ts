@@ -34,6 +34,9 @@ export function allowOnRoute(route: InboundRoute) {
   return pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } });
 }
 
+/** For a route on which Envoy answers by itself. */
+export const unguarded = pack(RBACPerRouteSchema, {});
+
 /** For TCP: on top of the chain's own check of the certificate. */
 export function allowConnection(peers: Peers): Init<typeof FilterSchema> {
   const policy = policyFor(peers, { rule: { case: 'any', value: true } });
