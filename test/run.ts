@@ -34,6 +34,8 @@ const E2E_ORDER = [
   'install',
   'identity',
   'traffic',
+  'modes',
+  'changes',
   'tokens',
   'probes',
   'onboarding',

@@ -9,7 +9,8 @@ const options = JSON.parse(process.argv[2]);
 const { url, method = 'GET', seconds = 10, workers = 4, pauseMs = 5, untilEnd = false } = options;
 const agent = new Agent({ keepAlive: true, maxSockets: workers });
 const end = Date.now() + seconds * 1000;
-const report = { sent: 0, statuses: {}, errors: {}, answers: {}, failures: [] };
+const report = { sent: 0, connections: 0, statuses: {}, errors: {}, answers: {}, failures: [] };
+const known = new WeakSet();
 let ended = false;
 
 /** `who` is the answering pod, or the reason of a refusal. */
@@ -40,6 +41,10 @@ function callHttp() {
       response.on('end', () => resolve(answered(response, body)));
       response.on('error', (error) => resolve(failed(error)));
     });
+    sent.on('socket', (socket) => {
+      if (!known.has(socket)) report.connections += 1;
+      known.add(socket);
+    });
     sent.on('timeout', () => sent.destroy(new Error('timeout')));
     sent.on('error', (error) => resolve(failed(error)));
     sent.end(method === 'POST' ? 'body' : undefined);
@@ -54,14 +59,16 @@ function callTcp() {
     );
     socket.setTimeout(20000, () => socket.destroy(new Error('timeout')));
     let answer;
+    let error;
     socket.on('data', (chunk) => {
       answer = chunk.toString();
       socket.end();
     });
-    socket.on('error', (error) => resolve(answer ?? failed(error)));
+    socket.on('error', (found) => (error = found));
     socket.on('close', () => {
+      // With the word still unread at the other end, the same end of a connection is a reset.
       if (answer !== undefined) note(report.statuses, 'answered', answer.split(' ', 1)[0]);
-      else if (socket.errored === null) failed(new Error('closed without a byte'));
+      else failed(error === undefined || error.code === 'ECONNRESET' ? new Error('closed without a byte') : error);
       resolve();
     });
   });

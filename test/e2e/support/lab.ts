@@ -31,6 +31,8 @@ export interface HttpAnswer {
 
 export interface LoadReport {
   readonly sent: number;
+  /** HTTP connections that were opened. */
+  readonly connections: number;
   /** How many by HTTP status, or `answered` for TCP. */
   readonly statuses: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;

@@ -8,6 +8,8 @@ const LIMIT_SECONDS = 240;
 
 export interface SteadyLoad {
   readonly url: string;
+  /** Calls that are made at the same time, each over an HTTP connection of its own. */
+  readonly workers: number;
   /** What it saw until about a quarter of a second ago. */
   report(): LoadReport;
   /** Ends it, and gives the last report. */
@@ -28,6 +30,7 @@ export async function steadyLoad(
   await eventually(`${app} calls ${url}`, async () => report().sent > workers, { everyMs: 50 });
   return {
     url,
+    workers,
     report,
     async stop() {
       running.end();
