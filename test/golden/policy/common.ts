@@ -65,6 +65,7 @@ export function commonParts(): Common {
       [['match'], ['route', 'cluster'], ['metadata'], ['typed_per_filter_config']],
     ],
     ['no route', at(routes.in, [...own, 1]), []],
+    ['host not known here', at(routes.in, ['virtual_hosts', 1]), []],
     ['TLS to a sidecar', at(upstream(80), ['transport_socket']), [['typed_config', 'sni'], sans]],
     ['TLS from a sidecar', at(httpIn, ['transport_socket']), [sans]],
     ['outbound HTTP', at(chain(outbound, 'http.outbound.80'), ['filters', 0]), [manager]],
