@@ -13,7 +13,9 @@ import * as x509 from '@peculiar/x509';
 import { webcrypto } from 'node:crypto';
 import { ensureEnvoy } from '#test/cluster/programs.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { injectSettings } from '#test/unit/webhook/settings.ts';
 import { bootstrapArgument } from '#webhook/inject/bootstrap.ts';
+import { sidecarContainer } from '#webhook/inject/containers.ts';
 import { TOKEN_DIRECTORY, TRUST_DIRECTORY } from '#webhook/inject/names.ts';
 import { type ProbeTarget, probePath } from '#webhook/inject/probes.ts';
 import { type Delay, stopDelays } from '#webhook/inject/shutdown.ts';
@@ -72,7 +74,7 @@ describe('bootstrap on a real Envoy', function () {
     writeFileSync(join(directory, 'token', 'token'), token);
   }
 
-  function start(config: string): () => string {
+  function start(config: string, more: readonly string[] = []): () => string {
     const child = spawn(
       envoy,
       [
@@ -87,6 +89,7 @@ describe('bootstrap on a real Envoy', function () {
         'warning',
         '--config-yaml',
         config,
+        ...more,
       ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
@@ -200,6 +203,18 @@ describe('bootstrap on a real Envoy', function () {
     );
     await eventually('two handshakes failed', async () => handshakes >= 2, { deadlineMs: 30_000, everyMs: 50 });
     assert.equal(streams, 0);
+  });
+
+  it('drains as long as the MeshConfig says', async () => {
+    const { args = [] } = sidecarContainer(injectSettings({ drainSeconds: 61 }), { probes: [], delays: [] });
+    const from = args.indexOf('--drain-time-s');
+    start(alone([]), args.slice(from, from + 4));
+    const options = await eventually('the admin interface', async () => {
+      const answer = await fetch(`http://127.0.0.1:${admin}/server_info`);
+      return (await answer.json()) as { command_line_options: { drain_time: string; drain_strategy: string } };
+    });
+    const { drain_time: time, drain_strategy: strategy } = options.command_line_options;
+    assert.deepEqual([time, strategy], ['61s', 'Immediate']);
   });
 
   it('passes probes on, and answers TCP ones from its own checks within 3 s of a stop', async () => {
