@@ -81,6 +81,7 @@ function dividedDestination(
   const clusters: UpstreamCluster[] = [];
   let denied = 0;
   for (const { service: key, weight } of shares) {
+    if (weight === 0) continue; // Envoy refuses a TCP backend of weight 0
     const service = model.services.get(key);
     const port = service?.ports.find((entry) => entry.port === apexPort);
     if (service === undefined || port === undefined) continue;

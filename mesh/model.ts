@@ -166,6 +166,6 @@ export interface Split {
   readonly matches: readonly HttpMatch[];
   /** True when it asks for conditions: where none of them can be used, it applies to nothing. */
   readonly conditional: boolean;
-  /** By apex port. Weights above 0. */
+  /** By apex port. A backend of weight 0 takes no calls, but knows the apex already. */
   readonly backends: ReadonlyMap<number, readonly { readonly service: NameKey; readonly weight: number }[]>;
 }

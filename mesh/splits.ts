@@ -97,14 +97,14 @@ function portBackends(object: TrafficSplitObject, port: MeshPort, context: Split
   const weights = new Map<NameKey, number>();
   for (const [index, { service: text, weight }] of object.backends.entries()) {
     const service = usableBackend(object, index, text, port, context);
-    if (service === undefined || !(weight > 0)) continue; // Envoy refuses a TCP backend of weight 0
-    weights.set(service, (weights.get(service) ?? 0) + Math.round(weight));
+    if (service === undefined) continue;
+    weights.set(service, (weights.get(service) ?? 0) + (weight > 0 ? Math.round(weight) : 0));
   }
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   const scale = total > MAX_TOTAL_WEIGHT ? MAX_TOTAL_WEIGHT / total : 1;
+  const scaled = (weight: number): number => (weight === 0 ? 0 : Math.max(1, Math.floor(weight * scale)));
   return [...weights]
-    .filter(([, weight]) => weight > 0)
-    .map(([service, weight]) => ({ service, weight: scale === 1 ? weight : Math.max(1, Math.floor(weight * scale)) }))
+    .map(([service, weight]) => ({ service, weight: scaled(weight) }))
     .sort((a, b) => compareText(a.service, b.service));
 }
 

@@ -45,6 +45,19 @@ describe('traffic splits', () => {
     assert.equal(call(http, client, requestTo(root)), 'unavailable');
   });
 
+  it('a backend knows the apex’s names at weight 0 too: weights change nothing for any server', () => {
+    const inbound = (weights: Record<string, number>) => {
+      const model = modelOf(withSplits(split('shop/s', 'root', weights)));
+      return [podOne, podTwo].map((of) => viewFor(model, proxy(of)).inbound);
+    };
+    const [first] = inbound({ one: 0, two: 100 });
+    const chain = first?.chains.find(({ name }) => name === 'shop/one.80');
+    assert.ok(chain?.policy.kind === 'http' && chain.policy.routes.domains.includes('root.shop'));
+    const keys = (weights: Record<string, number>): string[] => inbound(weights).map(({ key }) => key);
+    assert.deepEqual(keys({ one: 0, two: 100 }), keys({ one: 50, two: 50 }));
+    assert.notDeepEqual(keys({ one: 0, two: 100 }), keys({ two: 100 }), 'one that is not named does not know them');
+  });
+
   it('weights that come to more than Envoy can add keep their proportions', () => {
     const weights = { one: 3_000_000_000, two: 1_000_000_000 };
     const model = modelOf(withSplits(split('shop/s', 'root', weights)));
