@@ -2,10 +2,12 @@
  * Who gets what: every connected sidecar, the snapshot that the current model and its certificate make for it, and the
  * order between sidecars (a new service's inbound chains before its clients' outbound ones).
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { AccountKey } from '#mesh/identity.ts';
 import { compile } from '#mesh/compile.ts';
 import type { MeshModel, NameKey } from '#mesh/model.ts';
 import type { MeshObjects, PodObject } from '#mesh/objects.ts';
+import { hasNewBackends } from '#mesh/splits.ts';
 import { type EndpointChange, updateEndpoints } from '#mesh/update-endpoints.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { viewFor } from '#mesh/view-for.ts';
@@ -37,6 +39,11 @@ export interface DistributionOptions {
    * replica has told its sidecars to call them no more.
    */
   readonly leavingMs?: number;
+  /**
+   * How long clients of a new backend wait for other replicas to tell it the names of the apex, in milliseconds: nobody here
+   * learns when its sidecar has acknowledged them.
+   */
+  readonly otherReplicasMs?: number;
 }
 
 export interface Distribution extends SnapshotSource {
@@ -87,7 +94,7 @@ interface Client {
 const ORDERED: readonly TypeUrl[] = [LISTENER, ROUTES];
 
 export function createDistribution(options: DistributionOptions): Distribution {
-  const { serversFirstMs = 1000, leavingMs = 1500 } = options;
+  const { serversFirstMs = 1000, leavingMs = 1500, otherReplicasMs = 300 } = options;
   const clients = new Map<ProxyStream, Client>();
   const refusals = createRefusals();
   const waiters = createWaiters<ProxyStream>();
@@ -176,7 +183,7 @@ export function createDistribution(options: DistributionOptions): Distribution {
    * A call must find its server's chain: sidecars with changed inbound chains, where others' outbound side changes too, get
    * new ones before the clients. What they lose they keep for a while: `withLeaving`.
    */
-  async function serversFirst(): Promise<void> {
+  async function serversFirst(leastMs: number): Promise<void> {
     const servers: [Client, ProxyView][] = [];
     let outboundChanges = false;
     await inChunks([...clients.values()], (client) => {
@@ -191,7 +198,9 @@ export function createDistribution(options: DistributionOptions): Distribution {
       if (client.view === undefined || client.endpoints === undefined) return;
       give(client, { outbound: client.view.outbound, inbound }, client.endpoints);
     });
+    const least = leastMs > 0 ? pause(leastMs) : undefined;
     await acknowledged(servers.map(([{ stream }]) => stream));
+    await least;
   }
 
   /** Routes, and listeners with their chains; no longer than the order between sidecars is worth. */
@@ -237,11 +246,12 @@ export function createDistribution(options: DistributionOptions): Distribution {
       const started = performance.now();
       const result = compile(objects, model);
       const compileMs = performance.now() - started;
+      const newBackends = model !== undefined && hasNewBackends(model.splits, result.model.splits);
       model = result.model;
       revision += 1;
       if (bundles === undefined) bundles = createBundles(model, options.translate);
       else bundles.next(model);
-      await serversFirst();
+      await serversFirst(newBackends ? otherReplicasMs : 0);
       // Snapshots of two revisions are remembered: what neither asked for, keys of certificates included, goes.
       snapshotsBefore = snapshots;
       snapshots = new Map();

@@ -61,6 +61,17 @@ export function buildSplits(
   return new Map([...splits].sort(([a], [b]) => compareText(a, b)).map(([key, { split }]) => [key, split]));
 }
 
+/** Whether some backend answers to the names of an apex that it did not know before. */
+export function hasNewBackends(before: ReadonlyMap<NameKey, Split>, after: ReadonlyMap<NameKey, Split>): boolean {
+  for (const [apex, { backends }] of after) {
+    for (const [port, shares] of backends) {
+      const known = before.get(apex)?.backends.get(port) ?? [];
+      if (shares.some(({ service }) => !known.some((entry) => entry.service === service))) return true;
+    }
+  }
+  return false;
+}
+
 type Report = (key: string, field: string, message: string, remedy: string) => void;
 
 function reporter(object: TrafficSplitObject, problems: Problem[]): Report {

@@ -15,7 +15,7 @@ const secrets = resourceMap(['workload', 'roots'].map((name) => resource(SHORT.s
 const permissive = { ...SETTINGS, permissive: true };
 
 /** A distribution over pods, the views and endpoints that were translated, and all that sidecars were sent, in order. */
-function mesh(objects: MeshObjects) {
+function mesh(objects: MeshObjects, otherReplicasMs = 1) {
   const pods = new Map(objects.pods.map((each) => [`${each.namespace}/${each.name}`, each]));
   const log: string[] = [];
   const translated: string[] = [];
@@ -41,6 +41,7 @@ function mesh(objects: MeshObjects) {
     requestRevision: () => undefined,
     serversFirstMs: 2000,
     leavingMs: 30,
+    otherReplicasMs,
   });
   return { distribution, pods, log, translated, made, connect: (of: PodObject) => connect(distribution, of, log) };
 }
@@ -182,6 +183,32 @@ describe('distribution', () => {
     // The source's cluster and routes are another source's already; the destination's listener comes out as it was.
     assert.equal(anew.length, 3);
     assert.deepEqual(new Set(anew), new Set(['inbound', 'inbound.ns-0/app-4.8084', 'outbound']));
+  });
+
+  it('has clients of a new backend wait for other replicas, whose sidecar it may be, and those of new weights not', async () => {
+    const apex = service('shop/apex', { selector: { app: 'web' }, ports: [port(80)] });
+    const whole = { services: [web, apex], pods: [one, two, caller], config: permissive };
+    const divided = (weights: Record<string, number>): MeshObjects =>
+      cluster({ ...whole, trafficSplits: [split('shop/split', 'apex', weights)] });
+    const waitMs = 80;
+    const { distribution, log, connect } = mesh(cluster(whole), waitMs);
+    await distribution.revise(cluster(whole));
+    const stream = connect(caller);
+    await until(() => stream.settled());
+    log.length = 0;
+    const started = performance.now();
+    const revised = distribution.revise(divided({ web: 1, apex: 0 }));
+    await until(() => log.some((line) => line.startsWith('caller-1 rds')));
+    assert.ok(performance.now() - started >= waitMs, log.join('\n'));
+    await revised;
+
+    const unhurried = mesh(divided({ web: 1, apex: 0 }), 60_000);
+    await unhurried.distribution.revise(divided({ web: 1, apex: 0 }));
+    const other = unhurried.connect(caller);
+    await until(() => other.settled());
+    unhurried.log.length = 0;
+    await unhurried.distribution.revise(divided({ web: 1, apex: 3 }));
+    await until(() => unhurried.log.some((line) => line.startsWith('caller-1 rds')));
   });
 
   it('has a server keep names for a while also when no client of its own replica is concerned', async () => {
