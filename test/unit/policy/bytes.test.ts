@@ -33,6 +33,7 @@ describe('the bytes of every sidecar', () => {
       fc.property(meshes, fc.nat(), (objects, seed) => {
         assert.deepEqual(everything(compile(permuted(objects, seed))), everything(compile(objects)));
       }),
+      { numRuns: 60 },
     );
   });
 
@@ -49,6 +50,7 @@ describe('the bytes of every sidecar', () => {
         const again = compile({ ...objects, [list]: gone === undefined ? rest : [...rest, gone] }, without.model);
         assert.deepEqual(everything(again), before);
       }),
+      { numRuns: 60 },
     );
   });
 });
@@ -99,7 +101,7 @@ describe('what a sidecar sees', () => {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
@@ -119,6 +121,7 @@ describe('what a sidecar sees', () => {
           }
         }
       }),
+      { numRuns: 60 },
     );
   });
 });
