@@ -13,8 +13,9 @@ export function commonParts(): Common {
   const ports = [port(80, { name: 'http' }), port(90, { name: 'grpc' }), port(100, { name: 'tcp' })];
   const web = service('shop/web', { ports, clusterIPs: ['10.96.0.1'] });
   const server = pod('shop/web-1', 'web', { ips: ['10.244.0.1'], metrics: true });
+  const headless = service('shop/web-headless', { ports, headless: true, selector: { app: 'web' } });
   const resources = resourcesOfModel(
-    compile(cluster({ services: [web], pods: [server], config: { ...SETTINGS, permissive: true } })).model,
+    compile(cluster({ services: [web, headless], pods: [server], config: { ...SETTINGS, permissive: true } })).model,
   )(server).map((resource) => ({
     ...{ kind: kindOf(resource), name: resource.name, json: resourceJson(resource) },
   }));
@@ -23,7 +24,7 @@ export function commonParts(): Common {
     assert.ok(found, `the small mesh has no ${kind} ${name}`);
     return found.json;
   };
-  const upstream = (port: number) => find('Cluster', `shop/web|${port}`);
+  const upstream = (port: number, name = 'web') => find('Cluster', `shop/${name}|${port}`);
   const [outbound, inbound] = [find('Listener', 'outbound'), find('Listener', 'inbound')];
   const chain = (listener: JsonObject, name: string): JsonValue => {
     const found = (listener['filter_chains'] as JsonObject[]).find((it) => it['name'] === name);
@@ -58,14 +59,14 @@ export function commonParts(): Common {
     ['retries of safe methods', at(routes.out, [...own, 0, 'route', 'retry_policy']), []],
     ['route of safe methods', at(routes.out, [...own, 0]), [['route', 'cluster']]],
     ['route', at(routes.out, [...own, 1]), [['route', 'cluster']]],
-    ['no such host', at(routes.out, ['virtual_hosts', 1]), []],
+    ['no such host', at(routes.out, ['virtual_hosts', 2]), []],
     [
       'route to the application',
       at(routes.in, [...own, 0]),
       [['match'], ['route', 'cluster'], ['metadata'], ['typed_per_filter_config']],
     ],
     ['no route', at(routes.in, [...own, 1]), []],
-    ['host not known here', at(routes.in, ['virtual_hosts', 1]), []],
+    ['unknown host', at(routes.in, ['virtual_hosts', 1]), []],
     ['TLS to a sidecar', at(upstream(80), ['transport_socket']), [['typed_config', 'sni'], sans]],
     ['TLS from a sidecar', at(httpIn, ['transport_socket']), [sans]],
     ['outbound HTTP', at(chain(outbound, 'http.outbound.80'), ['filters', 0]), [manager]],
@@ -82,6 +83,9 @@ export function commonParts(): Common {
     ['HTTP cluster', upstream(80), ofCluster],
     ['HTTP/2 cluster', upstream(90), ofCluster],
     ['TCP cluster', upstream(100), ofCluster],
+    ['headless HTTP cluster', upstream(80, 'web-headless'), [...ofCluster, ['original_dst_lb_config']]],
+    ['headless HTTP/2 cluster', upstream(90, 'web-headless'), [...ofCluster, ['original_dst_lb_config']]],
+    ['headless TCP cluster', upstream(100, 'web-headless'), [...ofCluster, ['original_dst_lb_config']]],
     ['HTTP application', find('Cluster', 'local.80'), ofLocal],
     ['HTTP/2 application', find('Cluster', 'local.90.http2'), ofLocal],
     ['TCP application', find('Cluster', 'local.100'), ofLocal],
