@@ -100,5 +100,6 @@ function serviceHosts(model: MeshModel, service: MeshService, pod: ProxyPod): st
   const scope = { namespace: service.namespace, clusterDomain: model.settings.clusterDomain, local: true };
   const names = hostNames(service.name, scope);
   if (!service.object.headless) return [...names, ...service.addresses.map(({ address }) => addressHost(address))];
-  return [...names, ...hostNames(`${pod.name}.${service.name}`, scope), ...pod.ips.map(addressHost)];
+  const hostname = model.pods.get(`${pod.namespace}/${pod.name}`)?.hostname ?? pod.name;
+  return [...names, ...hostNames(`${hostname}.${service.name}`, scope), ...pod.ips.map(addressHost)];
 }

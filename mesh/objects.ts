@@ -101,6 +101,8 @@ export interface PodObject extends Meta {
   readonly labels: Readonly<Record<string, string>>;
   readonly account: AccountKey;
   readonly node: string;
+  /** `<hostname>.<service>` is its name in a headless service: `spec.hostname`, or the pod's own name. */
+  readonly hostname: string;
   readonly ips: readonly string[];
   /** True when the pod carries our sidecar. */
   readonly meshed: boolean;

@@ -26,6 +26,7 @@ export function parsePod(object: KubeObject): PodObject | undefined {
     labels: object.metadata.labels ?? {},
     account: accountKey(meta.namespace, text(spec['serviceAccountName']) || 'default'),
     node: text(spec['nodeName']),
+    hostname: text(spec['hostname']) || meta.name,
     ips: ips.length > 0 ? ips : [text(status['podIP'])].filter(Boolean),
     meshed: named(init, INIT) && (named(init, SIDECAR) || named(containers, SIDECAR)),
     metrics: annotations['prometheus.io/scrape'] === 'true' && annotations['prometheus.io/port'] === METRICS_PORT,

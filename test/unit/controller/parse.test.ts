@@ -103,6 +103,8 @@ describe('pods', () => {
       ['shop/web.v2', ['10.0.0.1', 'fd00::1'], { http: 8080 }],
     );
     assert.equal(parsePod(object('Pod', { spec: { containers: [] }, status }))?.account, 'shop/default');
+    assert.equal(pod?.hostname, 'x');
+    assert.equal(parsePod(object('Pod', { spec: { ...spec, hostname: 'alpha' }, status }))?.hostname, 'alpha');
   });
 
   it('that have ended are left out: their address may be another pod’s', () => {

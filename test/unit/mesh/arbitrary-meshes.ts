@@ -163,6 +163,8 @@ function build(parts: Parts): MeshObjects {
       pod(key, app, {
         ...{ sa, meshed, node, acceptPlaintext, namedPorts: { app: named }, ips: [`10.1.0.${index}`] },
         workload: { kind, name: app },
+        // a host name of its own, which nothing but its spec tells
+        ...(named === 82 ? { hostname: 'own' } : {}),
       }),
     ),
     trafficTargets: parts.targets.map(({ from, to, rules }, index) =>

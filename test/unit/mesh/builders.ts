@@ -84,6 +84,7 @@ export function pod(key: string, app: string, fields: Partial<PodObject> & { sa?
     labels: { app },
     account: accountKey(namespace, sa ?? app),
     node: 'node-1',
+    hostname: name,
     ips: [address('10.244')],
     meshed: true,
     metrics: false,
@@ -108,7 +109,7 @@ export function slice(of: ServiceObject, pods: readonly PodObject[], ready = tru
     endpoints: pods.map((item) => ({
       addresses: item.ips.slice(0, 1),
       ready,
-      hostname: item.workload.kind === 'StatefulSet' ? item.name : undefined,
+      hostname: item.workload.kind === 'StatefulSet' || item.hostname !== item.name ? item.hostname : undefined,
       pod: item.name,
       zone: undefined,
       hintZones: [],

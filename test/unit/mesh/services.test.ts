@@ -219,6 +219,16 @@ describe('headless services', () => {
     }
   });
 
+  it('the hostname of a pod is its name there, where it is not the name of the pod', () => {
+    const web = service('shop/web', { headless: true });
+    const server = pod('shop/web-a1b2', 'web', { hostname: 'alpha' });
+    const model = modelOf(open({ services: [web], pods: [server] }));
+    const ask = (host: string): string =>
+      call(model, client, { ...requestTo(web, { host }), address: server.ips[0] ?? '' });
+    assert.equal(ask('alpha.web.shop'), 'answered');
+    assert.equal(ask('web-a1b2.web.shop'), 'client:no-such-host');
+  });
+
   it('several over the same pods and port: the oldest has the address, the other is reported', () => {
     const young = service('shop/a', { headless: true, selector: { app: 'db' }, ports });
     const old = {

@@ -14,7 +14,7 @@ import { meshes, requests } from '#test/unit/mesh/arbitrary-meshes.ts';
 function callsTo(objects: MeshObjects, request: Omit<NonNullable<Call['http']>, 'host'>): Call[] {
   const pods = objects.pods.flatMap(({ ips }) => ips);
   const byService = objects.services.flatMap(({ name, namespace, headless, clusterIPs }) => {
-    const podNames = headless ? objects.pods.map((pod) => `${pod.name}.${name}.${namespace}`) : [];
+    const podNames = headless ? objects.pods.map(({ hostname }) => `${hostname}.${name}.${namespace}`) : [];
     return (headless ? pods : clusterIPs).flatMap((address) =>
       [name, `${name}.${namespace}`, address, ...podNames].map((host) => ({ address, host })),
     );
