@@ -63,6 +63,8 @@ export const operatorRules: readonly Rule[] = [
   ]),
   // POST carries no name that the API server could check; a CA is made by POST so that it is never overwritten.
   on('', ['secrets'], ['create']),
+  // Where injector and controller answer: asked for their certificates while the control-plane CA rotates.
+  on('', ['pods'], ['list']),
   on('', ['services', 'serviceaccounts'], read),
   on('', ['services', 'serviceaccounts'], write, components),
   on('apps', ['deployments'], read),

@@ -6,8 +6,10 @@ import { issueServing } from '#certificates/leaf.ts';
 import { SecretBytes } from '#certificates/secret-bytes.ts';
 import { isAlreadyExists } from '#kubernetes/error.ts';
 import { Secrets } from '#kubernetes/kinds.ts';
+import { pathOf, query } from '#kubernetes/paths.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import { fieldManager } from './applier.ts';
+import { annotations, authorityData, base64, keys, patchFor } from './ca-secret.ts';
 import { decode } from './certificate-secrets.ts';
 import type { OwnWrites } from './own-writes.ts';
 import type { ManagedObject } from './plan/observed.ts';
@@ -27,7 +29,9 @@ const commonNames: Readonly<Record<CaName, string>> = {
 
 export interface Authorities {
   /** Makes a CA by create alone, so that two operators, or a user's own CA, never lose one. False: it is there already. */
-  make(ca: CaName): Promise<boolean>;
+  make(step: Extract<Step, { kind: 'make-ca' }>): Promise<boolean>;
+  /** Takes the rotation of the control-plane CA one step on. Throws a conflict when its Secret is not as it was seen. */
+  rotate(step: Extract<Step, { kind: 'rotate-ca' }>): Promise<boolean>;
   /** Issues a serving certificate from the control-plane CA into its Secret. Throws a CertificateError. */
   issue(step: Extract<Step, { kind: 'issue' }>): Promise<boolean>;
 }
@@ -42,23 +46,29 @@ export interface AuthoritiesOptions {
 }
 
 export function createAuthorities({ client, namespace, writes, stored, now }: AuthoritiesOptions): Authorities {
-  async function signer(): Promise<CertificateAuthority> {
-    const secret = stored(`Secret/${namespace}/${controlPlaneCaSecretName}`);
-    const certificate = secret && decode(secret, 'ca.crt');
-    const key = secret && decode(secret, 'private.key');
+  const controlPlaneCa = (): ManagedObject | undefined => stored(`Secret/${namespace}/${controlPlaneCaSecretName}`);
+
+  async function signerOf(which: 'current' | 'former'): Promise<CertificateAuthority> {
+    const secret = controlPlaneCa();
+    const certificate = secret && decode(secret, which === 'current' ? keys.certificate : keys.formerCertificate);
+    const key = secret && decode(secret, which === 'current' ? keys.privateKey : keys.formerPrivateKey);
     if (!certificate || !key) throw new Error(`Secret ${controlPlaneCaSecretName} is not complete`);
     return parseAuthority(certificate, new SecretBytes(key), now());
   }
 
   return {
-    async make(ca) {
+    async make({ ca, formerPem, request }) {
       const made = await createAuthority({ now: now(), commonName: commonNames[ca] });
+      const answered = request === undefined ? {} : { [annotations.request]: request };
       const secret = {
         apiVersion: 'v1',
         kind: 'Secret',
-        metadata: { name: secretNames[ca], namespace },
+        metadata: { name: secretNames[ca], namespace, annotations: answered },
         type: 'Opaque',
-        data: { 'ca.crt': base64(made.certificatePem), 'private.key': base64(made.privateKey.revealText()) },
+        data: {
+          ...authorityData(made),
+          ...(formerPem === undefined ? {} : { [keys.formerCertificate]: base64(formerPem) }),
+        },
       };
       try {
         const written = await client.create<ManagedObject>(Secrets, secret, { fieldManager });
@@ -70,10 +80,29 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
       }
     },
 
-    async issue({ component, dnsNames, meshName }) {
+    async rotate({ move, ca, resourceVersion }) {
+      const before = controlPlaneCa();
+      // The store may have moved on since the plan was made: the server compares too, but a new CA is made from this.
+      if (before?.metadata.resourceVersion !== resourceVersion) {
+        throw new Error(`Secret ${controlPlaneCaSecretName} has changed meanwhile`);
+      }
+      const { data, annotations: changed } = await patchFor(move, {
+        ca,
+        stored: before.data ?? {},
+        now: now(),
+        makeAuthority: () => createAuthority({ now: now(), commonName: commonNames['control-plane'] }),
+      });
+      const path = pathOf(Secrets, { namespace, name: controlPlaneCaSecretName }) + query({ fieldManager });
+      const patch = { metadata: { resourceVersion, annotations: changed }, data };
+      const headers = { 'content-type': 'application/merge-patch+json' };
+      const written = await client.request<ManagedObject>('PATCH', path, patch, headers);
+      return writes.note(before, written, now());
+    },
+
+    async issue({ component, dnsNames, meshName, signer }) {
       const [first, ...others] = dnsNames;
       if (first === undefined) throw new Error(`${component}: a serving certificate needs a name`);
-      const authority = await signer();
+      const authority = await signerOf(signer);
       const issued = await issueServing(authority, [first, ...others], { now: now(), lifetimeMs: servingLifetimeMs });
       const name = tlsSecretName(component);
       const secret = {
@@ -93,8 +122,4 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
       return writes.note(before, written, now());
     },
   };
-}
-
-function base64(text: string): string {
-  return Buffer.from(text, 'utf8').toString('base64');
 }

@@ -1,35 +1,73 @@
 /** What the plan must know of the certificates in our Secrets. Private keys are looked at by nobody here. */
 import { X509Certificate } from 'node:crypto';
-import type { ManagedObject, ObservedCa, ServingCertificate } from './plan/observed.ts';
+import { annotations, keys } from './ca-secret.ts';
+import type {
+  ManagedObject,
+  ObservedCa,
+  ObservedRotation,
+  RootCertificate,
+  ServingCertificate,
+} from './plan/observed.ts';
+import { caBundlesOf } from './plan/trust.ts';
 
-/** Reads the CA in a Secret with `ca.crt`, whose first certificate signs, and `private.key`. */
+/**
+ * Reads the CA in a Secret with `ca.crt`, whose first certificate is the CA's own, and `private.key`. The control-plane CA's
+ * may hold former ones (ca-secret.ts).
+ */
 export function readAuthority(secret: ManagedObject | undefined, name: string): ObservedCa {
   if (secret === undefined) return { kind: 'absent' };
   const unreadable = (what: string): ObservedCa => ({
     kind: 'unreadable',
     message: `Secret ${name}: ${what}; restore it, or delete it to have a new authority made.`,
   });
-  const rootsPem = decode(secret, 'ca.crt');
-  if (rootsPem === undefined || decode(secret, 'private.key') === undefined) {
+  const ownPem = decode(secret, keys.certificate);
+  if (ownPem === undefined || decode(secret, keys.privateKey) === undefined) {
     return unreadable('ca.crt or private.key is missing');
   }
-  const [signer] = certificatesOf(rootsPem);
-  if (signer === undefined) return unreadable('ca.crt holds no certificate that can be read');
-  return { kind: 'present', authority: { rootsPem, signer: hashOf(signer), notAfter: Date.parse(signer.validTo) } };
+  const [own] = certificatesOf(ownPem);
+  if (own === undefined) return unreadable('ca.crt holds no certificate that can be read');
+  const fingerprint = hashOf(own);
+  const formerPem = decode(secret, keys.formerCertificate);
+  const rotation = formerPem === undefined ? undefined : readRotation(secret, formerPem, fingerprint);
+  if (rotation === 'unreadable') return unreadable('former.crt holds no certificate that can be read');
+  return {
+    kind: 'present',
+    authority: {
+      resourceVersion: secret.metadata.resourceVersion ?? '',
+      rootsPem: formerPem === undefined ? ownPem : `${ownPem.trimEnd()}\n${formerPem}`,
+      fingerprint,
+      notBefore: Date.parse(own.validFrom),
+      notAfter: Date.parse(own.validTo),
+      request: secret.metadata.annotations?.[annotations.request],
+      rotation,
+    },
+  };
+}
+
+function readRotation(secret: ManagedObject, formerPem: string, to: string): ObservedRotation | 'unreadable' {
+  const former = certificatesOf(formerPem);
+  const [first] = former;
+  if (first === undefined) return 'unreadable';
+  const { annotations: stored = {} } = secret.metadata;
+  const timeOf = (annotation: string): number | undefined => {
+    const time = stored[annotations.rotatingTo] === to ? Date.parse(stored[annotation] ?? '') : Number.NaN;
+    return Number.isNaN(time) ? undefined : time;
+  };
+  return {
+    former: former.map(hashOf),
+    formerKeyUntil: decode(secret, keys.formerPrivateKey) === undefined ? undefined : Date.parse(first.validTo),
+    trustedSince: timeOf(annotations.trustedSince),
+    switchedAt: timeOf(annotations.switchedAt),
+  };
 }
 
 /** Reads a component's serving certificate; undefined when it is not there or is of no use, and so to be made anew. */
-export function readServingCertificate(
-  secret: ManagedObject | undefined,
-  trustedPem: string,
-): ServingCertificate | undefined {
+export function readServingCertificate(secret: ManagedObject | undefined): ServingCertificate | undefined {
   if (secret === undefined || decode(secret, 'tls.key') === undefined) return undefined;
   const [certificate] = certificatesOf(decode(secret, 'tls.crt') ?? '');
   if (certificate === undefined) return undefined;
-  const signer = certificatesOf(trustedPem).find((root) => certificate.verify(root.publicKey));
   return {
-    signer: signer === undefined ? undefined : hashOf(signer),
-    rootsPem: decode(secret, 'ca.crt') ?? '',
+    signer: signerAmong(certificate, decode(secret, 'ca.crt') ?? ''),
     dnsNames: (certificate.subjectAltName ?? '')
       .split(', ')
       .filter((name) => name.startsWith('DNS:'))
@@ -37,6 +75,34 @@ export function readServingCertificate(
     notBefore: Date.parse(certificate.validFrom),
     notAfter: Date.parse(certificate.validTo),
   };
+}
+
+/** SHA-256 of that one of the CAs which signed a certificate. */
+export function signerAmong(certificate: X509Certificate, authoritiesPem: string): string | undefined {
+  const signer = certificatesOf(authoritiesPem).find((root) => certificate.verify(root.publicKey));
+  return signer === undefined ? undefined : hashOf(signer);
+}
+
+/**
+ * The CAs that are trusted now, by the `caBundle` of webhooks or beside a serving certificate. ConfigMaps in users' namespaces
+ * are not asked: whoever may write there must not give the mesh a root.
+ */
+export function readTrusted(
+  objects: readonly ManagedObject[],
+  serving: readonly (ManagedObject | undefined)[],
+  now: number,
+): RootCertificate[] {
+  const bundles = objects
+    .filter(({ kind }) => kind === 'MutatingWebhookConfiguration')
+    .flatMap(caBundlesOf)
+    .map((bundle) => Buffer.from(bundle, 'base64').toString('utf8'));
+  const beside = serving.map((secret) => (secret === undefined ? undefined : decode(secret, 'ca.crt')) ?? '');
+  const roots = new Map<string, RootCertificate>();
+  for (const certificate of [...bundles, ...beside].flatMap(certificatesOf)) {
+    const fingerprint = hashOf(certificate);
+    if (Date.parse(certificate.validTo) > now) roots.set(fingerprint, { fingerprint, pem: certificate.toString() });
+  }
+  return [...roots.values()].sort((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
 }
 
 /** The value of a Secret's key as text; undefined when it is absent or empty. */

@@ -57,7 +57,9 @@ async function carryOut(step: Step, executor: Executor): Promise<boolean> {
       return applier.apply(object, stored(refOf(object)));
     }
     case 'make-ca':
-      return authorities.make(step.ca);
+      return authorities.make(step);
+    case 'rotate-ca':
+      return authorities.rotate(step);
     case 'issue':
       return authorities.issue(step);
     case 'check':
@@ -79,6 +81,8 @@ function subjectOf(step: Step): string {
       return `guard ${step.state}`;
     case 'make-ca':
       return `${step.ca} authority`;
+    case 'rotate-ca':
+      return `control-plane authority: ${step.move.kind}`;
     case 'issue':
       return `serving certificate of ${step.component}`;
     case 'check':

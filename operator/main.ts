@@ -11,6 +11,7 @@ import { eventFor } from './mesh-events.ts';
 import { createMetrics } from './metrics.ts';
 import { createOperator } from './operator.ts';
 import { type Passes, runPasses } from './passes.ts';
+import { defaultWaits } from './plan/rotation.ts';
 
 const environment = readEnvironment(process.env);
 const { namespace, podName } = environment;
@@ -31,6 +32,7 @@ const operator = createOperator({
   client,
   namespace,
   defaults: { image: environment.image, envoyImage: environment.envoyImage },
+  waits: environment.waits,
   mayWrite: () => leading,
   onTransition(transition) {
     metrics.transition(transition);
@@ -41,6 +43,8 @@ const operator = createOperator({
     metrics.change(step);
     log.info({ step: step.kind, reason: step.reason, object }, `${step.kind} ${object}`);
   },
+  onUnasked: (error) =>
+    log.warn({ reason: 'replicas-unasked', err: error }, 'replicas cannot be asked what they serve'),
   onCondition(meshConfig, condition) {
     const { type, status, reason, message } = condition;
     log.info({ condition: type, status, reason }, message);
@@ -60,6 +64,13 @@ const health = await startHealthServer({
 });
 await operator.start();
 log.info({ namespace, version }, 'watching');
+const { trustMs, retireMs } = environment.waits;
+if (trustMs < defaultWaits.trustMs || retireMs < defaultWaits.retireMs) {
+  log.warn(
+    { reason: 'short-rotation-waits', trustMs, retireMs },
+    'the control-plane CA rotates faster than is safe: for tests alone',
+  );
+}
 
 const followLogLevel = (): void => {
   const object = operator.stores.meshConfigs.store.get(`${namespace}/${meshConfigName}`);
@@ -80,6 +91,7 @@ const election = runLeaderElection({
     const mine = runPasses(operator, {
       onPass(pass, milliseconds) {
         metrics.pass(pass.plan.reason.key, milliseconds);
+        metrics.certificates(pass.observed);
         log.debug({ reason: pass.plan.reason.key, milliseconds }, pass.plan.reason.message);
       },
       onError(error, milliseconds) {

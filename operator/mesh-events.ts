@@ -15,5 +15,12 @@ export function eventFor(meshConfig: KubeObject, condition: Condition): EventNot
   if (type === 'Stalled' && status === 'True') return event('Warning');
   if (type === 'Ready' && status === 'True') return event('Normal');
   if (type === 'Reconciling' && status === 'True') return event(reason === 'Retrying' ? 'Warning' : 'Normal');
+  // Each step of the CA's rotation, and its end, which only the condition before can tell from there having been none.
+  if (type === 'ControlPlaneCARotating' && (status === 'True' || wasTrue(meshConfig, type))) return event('Normal');
   return undefined;
+}
+
+function wasTrue(meshConfig: KubeObject, type: string): boolean {
+  const before = meshConfig.status as { conditions?: readonly Condition[] } | undefined;
+  return before?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
 }

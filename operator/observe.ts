@@ -11,7 +11,8 @@ import {
 } from '#cdk8s/names.ts';
 import { parseMeshConfig } from '#crds/parse.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
-import { readAuthority, readServingCertificate } from './certificate-secrets.ts';
+import { rotateAnnotation } from './ca-secret.ts';
+import { readAuthority, readServingCertificate, readTrusted } from './certificate-secrets.ts';
 import type { OwnWrites } from './own-writes.ts';
 import type { DesiredMesh, ManagedObject, Observed } from './plan/observed.ts';
 import type { Stores } from './stores.ts';
@@ -19,21 +20,26 @@ import type { Stores } from './stores.ts';
 export interface ObserveOptions {
   readonly namespace: string;
   readonly defaults: Observed['defaults'];
+  readonly waits: Observed['waits'];
+  readonly replicas?: Observed['replicas'];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
 export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptions): Observed {
-  const { namespace, defaults, now } = options;
+  const { namespace, defaults, waits, replicas, now } = options;
   const secret = (name: string): ManagedObject | undefined => storedSecret(stores, writes, `${namespace}/${name}`, now);
   const controlPlaneCa = readAuthority(secret(controlPlaneCaSecretName), controlPlaneCaSecretName);
-  const rootsPem = controlPlaneCa.kind === 'present' ? controlPlaneCa.authority.rootsPem : '';
-  const serving = (component: string) => readServingCertificate(secret(tlsSecretName(component)), rootsPem);
+  const tls = {
+    [injectorName]: secret(tlsSecretName(injectorName)),
+    [controllerName]: secret(tlsSecretName(controllerName)),
+  };
   const owner = stores.ownerRole.store.get(ownerRoleName);
   const ownWrites = writes.overlay(
     [...stores.managed, ...stores.secrets].flatMap((reflector) => [...reflector.store.values()]),
     now,
   );
+  const managed = ownWrites.filter(isPrunable).sort(byRef);
   return {
     now,
     namespace,
@@ -49,11 +55,20 @@ export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptio
           },
     namespaces: [...stores.namespaces.store.values()],
     kubeletVersions: [...stores.nodes.store.values()].sort(),
-    managed: ownWrites.filter(isPrunable).sort(byRef),
+    managed,
     guard: guardState(stores, writes, namespace, now),
     controlPlaneCa,
     workloadRoot: readAuthority(secret(workloadRootSecretName), workloadRootSecretName),
-    serving: { [injectorName]: serving(injectorName), [controllerName]: serving(controllerName) },
+    serving: {
+      [injectorName]: readServingCertificate(tls[injectorName]),
+      [controllerName]: readServingCertificate(tls[controllerName]),
+    },
+    trusted: readTrusted(managed, Object.values(tls), now),
+    replicas,
+    waits,
+    rotationRequest: stores.meshConfigs.store.get(`${namespace}/${meshConfigName}`)?.metadata.annotations?.[
+      rotateAnnotation
+    ],
   };
 }
 

@@ -5,8 +5,9 @@ import { createApplier } from './applier.ts';
 import { createAuthorities } from './authorities.ts';
 import { storedSecret } from './observe.ts';
 import { OwnWrites } from './own-writes.ts';
-import { type ManagedObject, refOf } from './plan/observed.ts';
+import { type ManagedObject, refOf, type RotationWaits } from './plan/observed.ts';
 import type { Step } from './plan/plan-types.ts';
+import { defaultWaits } from './plan/rotation.ts';
 import { createReconciler, type Pass } from './reconcile.ts';
 import { createStores, type Stores } from './stores.ts';
 
@@ -14,6 +15,8 @@ export interface OperatorOptions {
   readonly client: KubernetesClient;
   readonly namespace: string;
   readonly defaults: { readonly image: string; readonly envoyImage: string };
+  /** Of the control-plane CA's rotation, for tests; the design's by default. */
+  readonly waits?: RotationWaits;
   /** Milliseconds since the epoch; `Date.now` by default. */
   readonly now?: () => number;
   /** Asked before each write; false when another replica leads. Always true by default. */
@@ -21,6 +24,8 @@ export interface OperatorOptions {
   readonly onTransition: (transition: ReflectorTransition) => void;
   readonly onChange: (step: Step, object: string) => void;
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
+  /** Called when the API server did not say which replicas to ask for their certificates; the rotation waits. */
+  readonly onUnasked?: (error: unknown) => void;
 }
 
 export interface Operator {
@@ -37,7 +42,7 @@ export interface Operator {
 }
 
 export function createOperator(options: OperatorOptions): Operator {
-  const { client, namespace, defaults, now = Date.now } = options;
+  const { client, namespace, defaults, waits = defaultWaits, now = Date.now } = options;
   const stores = createStores({ client, namespace, onTransition: options.onTransition });
   const writes = new OwnWrites();
   const applier = createApplier(client, writes, now);
@@ -61,8 +66,10 @@ export function createOperator(options: OperatorOptions): Operator {
     executor,
     namespace,
     defaults,
+    waits,
     now,
     onCondition: options.onCondition,
+    onUnasked: options.onUnasked ?? (() => {}),
   });
   return {
     stores,

@@ -11,17 +11,19 @@ import { type Executed, execute, type Executor } from './execute.ts';
 import { desiredMesh, observe, type ObserveOptions } from './observe.ts';
 import type { OwnWrites } from './own-writes.ts';
 import { notThisMesh } from './plan/not-this-mesh.ts';
-import type { DesiredMesh } from './plan/observed.ts';
+import type { DesiredMesh, Observed } from './plan/observed.ts';
 import { plan } from './plan/plan.ts';
 import type { Plan } from './plan/plan-types.ts';
+import { mustAskReplicas } from './plan/rotation.ts';
 import { type ConditionValue, status } from './plan/status.ts';
 import { type MeshStatus, nextStatus, sameStatus } from './status-object.ts';
 import type { Stores } from './stores.ts';
+import { askReplicas } from './replicas.ts';
 
 /** After a refusal by the API server. */
 const rejectedMs = 60_000;
 
-export interface ReconcilerOptions extends Omit<ObserveOptions, 'now'> {
+export interface ReconcilerOptions extends Omit<ObserveOptions, 'now' | 'replicas'> {
   readonly client: KubernetesClient;
   readonly stores: Stores;
   readonly writes: OwnWrites;
@@ -30,10 +32,14 @@ export interface ReconcilerOptions extends Omit<ObserveOptions, 'now'> {
   readonly now: () => number;
   /** Called when a condition's status or reason changed. */
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
+  /** Called when the API server did not say which replicas to ask for their certificates. */
+  readonly onUnasked: (error: unknown) => void;
 }
 
 export interface Pass {
   readonly plan: Plan;
+  /** What the pass left behind. */
+  readonly observed: Observed;
   readonly executed: Executed;
   readonly statusWritten: boolean;
   /** Milliseconds until the next pass is due, if nothing changes before. */
@@ -51,6 +57,20 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     if (own?.before === resourceVersion) return own.status;
     written.delete(uid);
     return object.status as Partial<MeshStatus> | undefined;
+  }
+
+  /** Replicas are asked only while a rotation of the CA depends on their answers. */
+  async function observeAll(): Promise<Observed> {
+    const observed = observe(stores, writes, { ...options, now: now() });
+    const { controlPlaneCa: ca } = observed;
+    if (!mustAskReplicas(observed) || ca.kind !== 'present') return observed;
+    try {
+      return { ...observed, replicas: await askReplicas({ client, namespace, rootsPem: ca.authority.rootsPem }) };
+    } catch (error) {
+      // An answer that is not there holds the rotation up, and nothing else.
+      options.onUnasked(error);
+      return { ...observed, replicas: [] };
+    }
   }
 
   /** The conditions whose status or reason changed; undefined when nothing had to be written. */
@@ -79,8 +99,11 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     });
   }
 
-  async function writeOwnStatus(object: KubeObject, desired: DesiredMesh, planned: Plan, executed: Executed) {
-    const observed = observe(stores, writes, { ...options, now: now() });
+  async function writeOwnStatus(
+    object: KubeObject,
+    desired: DesiredMesh,
+    { plan: planned, observed, executed }: Pick<Pass, 'plan' | 'observed' | 'executed'>,
+  ): Promise<boolean> {
     const changed = await writeStatus(object, status(desired, planned, observed, executed.outcome), version);
     for (const condition of changed ?? []) options.onCondition(object, condition);
     return changed !== undefined;
@@ -97,15 +120,17 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
 
   return async () => {
     const { object, desired } = desiredMesh(stores, namespace);
-    const planned = plan(desired, observe(stores, writes, { ...options, now: now() }));
+    const before = await observeAll();
+    const planned = plan(desired, before);
     const executed = await execute(planned, executor);
-    const statusWritten = object === undefined ? false : await writeOwnStatus(object, desired, planned, executed);
+    const observed = observe(stores, writes, { ...options, replicas: before.replicas, now: now() });
+    const done = { plan: planned, observed, executed };
+    const statusWritten = object === undefined ? false : await writeOwnStatus(object, desired, done);
     if (executed.outcome.kind === 'failed') throw executed.error;
     if (planned.reason.key !== 'owner-missing') await writeOtherStatuses();
     // A person must act, on the MeshConfig or on what refuses the object; only the first of these makes a pass by itself.
-    if (executed.outcome.kind === 'rejected')
-      return { plan: planned, executed, statusWritten, requeueAfter: rejectedMs };
+    if (executed.outcome.kind === 'rejected') return { ...done, statusWritten, requeueAfter: rejectedMs };
     // What changed may have made the next step possible (an authority was made, say): look again at once.
-    return { plan: planned, executed, statusWritten, requeueAfter: executed.changes > 0 ? 0 : planned.requeueAfter };
+    return { ...done, statusWritten, requeueAfter: executed.changes > 0 ? 0 : planned.requeueAfter };
   };
 }

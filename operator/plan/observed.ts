@@ -34,19 +34,62 @@ export interface ManagedObject extends Manifest {
   status?: unknown;
 }
 
-/** The control-plane CA. `rootsPem` is what clients trust: more than the signer while a rotation is under way. */
+/** A CA in its Secret. Times are milliseconds since the epoch. */
 export interface ObservedAuthority {
+  /** Of the Secret: a rotation goes on only from what was seen. */
+  readonly resourceVersion: string;
+  /** PEM of all that clients trust: this CA, and then former ones that are still trusted. */
   readonly rootsPem: string;
-  /** SHA-256 of the certificate that signs, hex. */
-  readonly signer: string;
-  /** Milliseconds since the epoch. */
+  /** SHA-256 of the CA's certificate, hex. Its key signs, save while a rotation waits. */
+  readonly fingerprint: string;
+  readonly notBefore: number;
   readonly notAfter: number;
+  /** The request for a rotation that was taken up last. */
+  readonly request: string | undefined;
+  /** Undefined: no other CA is trusted. */
+  readonly rotation: ObservedRotation | undefined;
+}
+
+/** Former CAs beside the one that takes over. The control-plane CA alone has this. */
+export interface ObservedRotation {
+  /** SHA-256 of each, hex. */
+  readonly former: readonly string[];
+  /** End of the former CA whose key is still there; undefined: the key is gone, on purpose (after the switch) or lost. */
+  readonly formerKeyUntil: number | undefined;
+  /** Since when everything that holds trust holds that of both; undefined: that is still to be seen. */
+  readonly trustedSince: number | undefined;
+  /** When the new CA began to sign; undefined: it does not sign yet. */
+  readonly switchedAt: number | undefined;
+}
+
+/** A CA's certificate, which is no secret. */
+export interface RootCertificate {
+  /** SHA-256, hex. */
+  readonly fingerprint: string;
+  readonly pem: string;
+}
+
+/** A pod of injector or controller, asked for its certificate by a TLS handshake. */
+export interface Replica {
+  readonly component: ComponentName;
+  readonly pod: string;
+  /** SHA-256 of the trusted CA that signed what it serves, hex; undefined when it served nothing that we trust. */
+  readonly signer: string | undefined;
+}
+
+/** How long the steps of a rotation of the control-plane CA take, in milliseconds. */
+export interface RotationWaits {
+  /** From when everything holds both roots until the new CA signs. */
+  readonly trustMs: number;
+  /** From then until the former root is no longer trusted. */
+  readonly retireMs: number;
+  /** Between two looks at replicas that do not serve a certificate of the new CA yet. */
+  readonly askMs: number;
 }
 
 export interface ServingCertificate {
-  /** SHA-256 of the CA certificate whose key made the signature, hex; undefined when it is none that we trust. */
+  /** SHA-256 of the CA that signed it, hex, of those that stand beside it in its Secret; undefined when it is none of them. */
   readonly signer: string | undefined;
-  readonly rootsPem: string;
   readonly dnsNames: readonly string[];
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
@@ -75,6 +118,13 @@ export interface Observed {
   /** `data.state` of the guard's ConfigMap. */
   readonly guard: string | undefined;
   readonly controlPlaneCa: ObservedCa;
+  /** What the API server trusts for our webhooks, and what stands beside the serving certificates; none that has expired. */
+  readonly trusted: readonly RootCertificate[];
+  /** What the replicas serve; undefined when they were not asked. */
+  readonly replicas: readonly Replica[] | undefined;
+  readonly waits: RotationWaits;
+  /** Value of the MeshConfig's annotation that asks for a new control-plane CA. */
+  readonly rotationRequest: string | undefined;
   readonly workloadRoot: ObservedCa;
   /** Absent, unreadable or expired ones are undefined or refused by the plan: they are ours to replace. */
   readonly serving: Readonly<Record<ComponentName, ServingCertificate | undefined>>;

@@ -5,16 +5,45 @@ import type { ComponentName, ManagedObject } from './observed.ts';
 export type GuardState = 'armed' | 'released';
 export type CaName = 'control-plane' | 'workload';
 
+/** How the Secret of the control-plane CA changes when its rotation comes one step on (rotation.ts). */
+export type RotationMove =
+  /** Makes a new CA; the present one becomes the former one, and still signs. */
+  | { readonly kind: 'begin'; readonly request: string | undefined }
+  /** Keeps these roots trusted beside the CA that is there: something served was signed by one whose key is gone. */
+  | { readonly kind: 'keep-former'; readonly rootsPem: string }
+  /** Notes that everything holds both roots since now, or that this is to be seen again. */
+  | { readonly kind: 'trusted' }
+  | { readonly kind: 'untrusted' }
+  /** The new CA signs from now on; the former one's key is destroyed. */
+  | { readonly kind: 'switch' }
+  /** The former root is trusted no more. */
+  | { readonly kind: 'retire' };
+
 export type Step =
   | { readonly kind: 'set-guard'; readonly state: GuardState; readonly reason: string }
-  /** Make a CA and store it; one that is there already is never touched. */
-  | { readonly kind: 'make-ca'; readonly ca: CaName; readonly reason: string }
-  /** Issue a serving certificate from the control-plane CA and store it. */
+  /** Make a CA and store it; one that is there already is never touched. `formerPem`: roots that stay trusted beside it. */
+  | {
+      readonly kind: 'make-ca';
+      readonly ca: CaName;
+      readonly formerPem?: string;
+      readonly request?: string;
+      readonly reason: string;
+    }
+  /** Change the control-plane CA's Secret, if it is still as it was seen. `ca` is the fingerprint of the CA that takes over. */
+  | {
+      readonly kind: 'rotate-ca';
+      readonly move: RotationMove;
+      readonly ca: string;
+      readonly resourceVersion: string;
+      readonly reason: string;
+    }
+  /** Issue a serving certificate from the control-plane CA, the former one while a rotation waits, and store it. */
   | {
       readonly kind: 'issue';
       readonly component: ComponentName;
       readonly dnsNames: readonly string[];
       readonly meshName: string;
+      readonly signer: 'current' | 'former';
       readonly reason: string;
     }
   /** Ask the server whether it would take all of these, and store nothing: a wrong one must not change half a mesh. */
@@ -31,6 +60,7 @@ export interface Reason {
     | 'invalid-mesh-config'
     | 'ca-unreadable'
     | 'making-authorities'
+    | 'keeping-former-authority'
     | 'waiting-for-injector'
     | 'running';
   readonly message: string;

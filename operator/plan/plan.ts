@@ -2,23 +2,26 @@
  * `plan`: what the cluster should hold for a MeshConfig, against what it holds. Level-triggered: it knows no former
  * pass, so an operator that starts in the middle of a rollout, of an installation or of a removal goes on from there.
  *
- *     guard armed → authorities → serving certificates → trust → accounts → injector, controller
- *       → (injector answers) webhooks → prune
+ *     guard armed → authorities → a step of the CA's rotation → serving certificates → trust → accounts
+ *       → injector, controller → (injector answers) webhooks → prune
  */
 import { controlPlaneObjects } from '#cdk8s/control-plane.ts';
 import type { Manifest, Owner } from '#cdk8s/manifest.ts';
 import { injectorName, managedByLabel, tlsSecretName, trustConfigMapName } from '#cdk8s/names.ts';
-import { trustConfigMaps } from '#cdk8s/trust.ts';
 import { mutatingWebhookName, webhookConfigurations } from '#cdk8s/webhooks.ts';
 import type { MeshConfigSpec } from '#crds/types.ts';
 import { issueSteps, timeToRenewal } from './certificates.ts';
 import { isAvailable, rolloutOf } from './deployments.ts';
-import { components, type DesiredMesh, type Observed, type ObservedAuthority, refOf } from './observed.ts';
+import { components, type DesiredMesh, type Observed, refOf } from './observed.ts';
 import type { Plan, Reason, Step } from './plan-types.ts';
+import { formerRoots, rotationStep, timeToRotation } from './rotation.ts';
 import { controlPlaneSettings, serviceAccountUid } from './settings.ts';
+import { caBundle, trustFor } from './trust.ts';
 
 /** A timer may not be late by more than this after a clock jump. */
 const longestWait = 60 * 60 * 1000;
+/** What is due and cannot be done yet must not make passes without end. */
+const shortestWait = 1000;
 
 export function plan(desired: DesiredMesh, observed: Observed): Plan {
   const { owner } = observed;
@@ -68,6 +71,8 @@ function hold(owner: Owner, observed: Observed): Plan {
     return { reason, steps: [], requeueAfter: undefined };
   }
   const { authority } = observed.controlPlaneCa;
+  const rotation = rotationStep(authority, observed, false);
+  if (isKeepingFormer(rotation)) return { reason, steps: [rotation], requeueAfter: undefined };
   const trust = trustFor(meshName, owner, observed, authority);
   const wanted = new Set(trust.map(refOf));
   const stale = observed.managed.filter(
@@ -76,7 +81,7 @@ function hold(owner: Owner, observed: Observed): Plan {
   return {
     reason,
     steps: [
-      ...issueSteps(authority, meshName, observed),
+      ...certificateSteps(rotation, () => issueSteps(authority, meshName, observed)),
       ...trust.map((object): Step => ({ kind: 'apply', object, reason: 'trust' })),
       ...stale.map((object): Step => ({ kind: 'delete', object, reason: 'namespace-left' })),
     ],
@@ -92,6 +97,15 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
     return { reason: authoritiesReason(observed), steps: [...guard, ...authorities], requeueAfter: undefined };
   }
   const { authority } = observed.controlPlaneCa;
+  const rotation = rotationStep(authority, observed, true);
+  if (isKeepingFormer(rotation)) {
+    const message = 'Another control-plane CA was put in place: what it takes over from stays trusted for its time.';
+    return {
+      reason: { key: 'keeping-former-authority', message },
+      steps: [...guard, rotation],
+      requeueAfter: undefined,
+    };
+  }
   const settings = controlPlaneSettings(spec, owner, observed);
   const workloads = controlPlaneObjects(settings);
   const trust = trustFor(spec.meshName, owner, observed, authority);
@@ -109,7 +123,7 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
         : { key: 'waiting-for-injector', message: 'Webhooks are applied when the injector is available.' },
     steps: [
       ...guard,
-      ...issueSteps(authority, spec.meshName, observed),
+      ...certificateSteps(rotation, () => issueSteps(authority, spec.meshName, observed)),
       ...apply(trust, 'trust'),
       { kind: 'check', objects: workloads, reason: 'control-plane' },
       ...apply(
@@ -121,6 +135,16 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
     ],
     requeueAfter: nextPass(observed),
   };
+}
+
+/** Until the Secret says which roots are trusted beside its CA, nothing may be written that holds fewer. */
+function isKeepingFormer(step: Step | undefined): step is Extract<Step, { kind: 'rotate-ca' }> {
+  return step?.kind === 'rotate-ca' && step.move.kind === 'keep-former';
+}
+
+/** After a step of the rotation the next pass, at once, sees who signs now. */
+function certificateSteps(rotation: Step | undefined, issues: () => Step[]): Step[] {
+  return rotation === undefined ? issues() : [rotation];
 }
 
 /**
@@ -136,7 +160,17 @@ function waitsForAccount({ kind, metadata }: Manifest, observed: Observed): bool
 function authoritySteps(observed: Observed): Step[] {
   const steps: Step[] = [];
   if (observed.controlPlaneCa.kind === 'absent') {
-    steps.push({ kind: 'make-ca', ca: 'control-plane', reason: 'authority-missing' });
+    // Where certificates are served, the Secret was deleted: what signed them stays trusted for its time.
+    const formerPem = formerRoots(observed);
+    const { rotationRequest: request } = observed;
+    steps.push({
+      kind: 'make-ca',
+      ca: 'control-plane',
+      ...(formerPem === undefined ? {} : { formerPem }),
+      // A new CA answers every request that was made before.
+      ...(request === undefined ? {} : { request }),
+      reason: formerPem === undefined ? 'authority-missing' : 'authority-lost',
+    });
   }
   if (observed.workloadRoot.kind === 'absent') {
     steps.push({ kind: 'make-ca', ca: 'workload', reason: 'authority-missing' });
@@ -163,23 +197,9 @@ function mayHaveWebhooks(meshName: string, observed: Observed): boolean {
   return present || isAvailable(rolloutOf(injectorName, observed));
 }
 
-function trustFor(meshName: string, owner: Owner, observed: Observed, authority: ObservedAuthority): Manifest[] {
-  const { namespace } = observed;
-  const meshed = observed.namespaces
-    .filter((candidate) => candidate.monitoredBy === meshName && !candidate.ignored && !candidate.terminating)
-    .map((candidate) => candidate.name)
-    .filter((name) => name !== namespace)
-    .sort();
-  return trustConfigMaps({ namespace, meshName, owner }, meshed, authority.rootsPem);
-}
-
-/** The value of `caBundle`: base64 of the PEM roots. */
-export function caBundle(authority: ObservedAuthority): string {
-  return btoa(authority.rootsPem);
-}
-
 function nextPass(observed: Observed): number {
-  return Math.min(timeToRenewal(observed) ?? longestWait, longestWait);
+  const waits = [timeToRenewal(observed), timeToRotation(observed), longestWait].filter((wait) => wait !== undefined);
+  return Math.max(shortestWait, Math.min(...waits));
 }
 
 function idle(key: Reason['key'], message: string): Plan {

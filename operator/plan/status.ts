@@ -5,8 +5,9 @@
 import { mutatingWebhookName } from '#cdk8s/webhooks.ts';
 import { isAvailable, type Rollout, rolloutOf } from './deployments.ts';
 import { type ComponentName, components, type DesiredMesh, type Observed } from './observed.ts';
-import { caBundle } from './plan.ts';
 import type { Plan } from './plan-types.ts';
+import { rotationOf } from './rotation.ts';
+import { caBundle, caBundlesOf } from './trust.ts';
 
 export const conditionTypes = [
   'Ready',
@@ -16,6 +17,7 @@ export const conditionTypes = [
   'ControlPlaneAvailable',
   'WebhookTrusted',
   'CertificatesValid',
+  'ControlPlaneCARotating',
 ] as const;
 
 /** A metav1 condition without its times and generation, which the shell adds. */
@@ -65,6 +67,7 @@ export function status(desired: DesiredMesh, planned: Plan, observed: Observed, 
     { type: 'ControlPlaneAvailable', ...controlPlane },
     { type: 'WebhookTrusted', ...webhook },
     { type: 'CertificatesValid', ...certificates },
+    { type: 'ControlPlaneCARotating', ...rotationVerdict(observed) },
   ];
 }
 
@@ -102,10 +105,11 @@ function certificatesVerdict(observed: Observed): Verdict {
         }
     }
   }
-  const signer = observed.controlPlaneCa.kind === 'present' ? observed.controlPlaneCa.authority.signer : undefined;
+  const authority = observed.controlPlaneCa.kind === 'present' ? observed.controlPlaneCa.authority : undefined;
+  const trusted = [authority?.fingerprint, ...(authority?.rotation?.former ?? [])];
   for (const component of components) {
     const certificate = observed.serving[component];
-    if (certificate === undefined || certificate.signer !== signer) {
+    if (certificate?.signer === undefined || !trusted.includes(certificate.signer)) {
       return no('ServingCertificateMissing', `${component} has no serving certificate of the control-plane CA yet.`);
     }
     if (certificate.notAfter <= observed.now) {
@@ -113,6 +117,41 @@ function certificatesVerdict(observed: Observed): Verdict {
     }
   }
   return yes('Valid', 'Authorities and serving certificates are valid.');
+}
+
+/** A rotation changes nothing that a user of the mesh must wait for: the mesh stays ready, and this alone tells of it. */
+function rotationVerdict(observed: Observed): Verdict {
+  if (observed.controlPlaneCa.kind !== 'present') return no('NotRotating', 'There is no control-plane CA to rotate.');
+  const { authority } = observed.controlPlaneCa;
+  const rotation = rotationOf(authority, observed);
+  switch (rotation.step) {
+    case 'none':
+      return no(
+        'NotRotating',
+        `The control-plane CA is valid until ${time(authority.notAfter)}; a new one takes over from ${time(rotation.beginsAt)} on, or when asked for.`,
+      );
+    case 'adding':
+      return yes('AddingTrust', 'A new control-plane CA is being added to what sidecars and the API server trust.');
+    case 'waiting':
+      return yes(
+        'WaitingToSwitch',
+        `Sidecars and the API server are given the new control-plane CA; it signs from ${time(rotation.switchAt)} on.`,
+      );
+    case 'retiring': {
+      const until = `the former one stays trusted until ${time(rotation.retireAt)}`;
+      return rotation.behind.length === 0
+        ? yes('RetiringFormerCA', `The new control-plane CA signs; ${until}.`)
+        : yes(
+            'WaitingForReplicas',
+            `The new control-plane CA signs; ${until} and until these serve its certificates: ${rotation.behind.join(', ')}.`,
+          );
+    }
+  }
+}
+
+/** To the second, as in Kubernetes' own times. */
+function time(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 function controlPlaneVerdict(rollouts: readonly Rollout[]): Verdict {
@@ -148,9 +187,9 @@ function webhookVerdict(desired: DesiredMesh, observed: Observed): Verdict {
       'The webhook is applied when the injector is available; until then the guard refuses pods.',
     );
   }
-  const entries = (webhook['webhooks'] ?? []) as readonly { readonly clientConfig?: { readonly caBundle?: string } }[];
+  const bundles = caBundlesOf(webhook);
   const expected = observed.controlPlaneCa.kind === 'present' ? caBundle(observed.controlPlaneCa.authority) : undefined;
-  return entries.length > 0 && entries.every((entry) => entry.clientConfig?.caBundle === expected)
+  return bundles.length > 0 && bundles.every((bundle) => bundle === expected)
     ? yes('Trusted', 'The API server trusts the injector’s certificate.')
     : no('CaBundleOutdated', 'The webhook’s caBundle is not that of the control-plane CA.');
 }

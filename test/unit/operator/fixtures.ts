@@ -2,20 +2,28 @@ import type { Owner } from '#cdk8s/manifest.ts';
 import { parseMeshConfig } from '#crds/parse.ts';
 import type { DesiredMesh, ManagedObject, Observed, ServingCertificate } from '#operator/plan/observed.ts';
 import type { Plan, Step } from '#operator/plan/plan-types.ts';
+import { defaultWaits } from '#operator/plan/rotation.ts';
 
 export const now = Date.parse('2026-06-01T12:00:00Z');
 export const day = 24 * 3_600_000;
 
 const owner: Owner = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: 'osm-install', uid: 'u' };
-const authority = {
+export const authority = {
   kind: 'present',
-  authority: { rootsPem: 'ROOT', signer: 'aa', notAfter: now + 1000 * day },
+  authority: {
+    resourceVersion: '1',
+    rootsPem: 'ROOT',
+    fingerprint: 'aa',
+    notBefore: now - day,
+    notAfter: now + 1000 * day,
+    request: undefined,
+    rotation: undefined,
+  },
 } as const;
 
 export function serving(component: string, changes: Partial<ServingCertificate> = {}): ServingCertificate {
   return {
     signer: 'aa',
-    rootsPem: 'ROOT',
     dnsNames: [`${component}.osm-system.svc`, `${component}.osm-system.svc.cluster.local`],
     notBefore: now - day,
     notAfter: now + 29 * day,
@@ -36,6 +44,10 @@ export function observed(changes: Partial<Observed> = {}): Observed {
     guard: 'armed',
     controlPlaneCa: authority,
     workloadRoot: authority,
+    trusted: [{ fingerprint: 'aa', pem: 'ROOT' }],
+    replicas: undefined,
+    waits: defaultWaits,
+    rotationRequest: undefined,
     serving: { 'osm-injector': serving('osm-injector'), 'osm-controller': serving('osm-controller') },
     ...changes,
   };
@@ -94,6 +106,8 @@ export function line(step: Step): string {
       return `guard ${step.state}`;
     case 'make-ca':
       return `make-ca ${step.ca}`;
+    case 'rotate-ca':
+      return `rotate-ca ${step.move.kind}: ${step.reason}`;
     case 'issue':
       return `issue ${step.component}: ${step.reason}`;
     case 'check':

@@ -254,9 +254,8 @@ describe('operator/plan', () => {
       ],
       ['at two thirds of its life', { notBefore: now - 20 * day, notAfter: now + 10 * day }, 'serving-certificate-due'],
       ['expired', { notBefore: now - 40 * day, notAfter: now - day }, 'serving-certificate-due'],
-      ['of another CA', { signer: 'bb' }, 'serving-certificate-of-another-ca'],
-      ['of no CA that is trusted', { signer: undefined }, 'serving-certificate-of-another-ca'],
-      ['beside other roots', { rootsPem: 'OLD' }, 'serving-roots-changed'],
+      ['of a CA that is not known', { signer: undefined }, 'serving-certificate-of-another-ca'],
+      ['of another CA, and expired', { signer: 'bb', notAfter: now }, 'serving-certificate-of-another-ca'],
       ['for another name', { dnsNames: ['osm-injector.elsewhere.svc'] }, 'serving-names-changed'],
     ];
     for (const [name, changes, reason] of cases) {

@@ -1,18 +1,22 @@
 /** The operator's shell where it decides something itself: when passes run, what it reads of Secrets, what it tells. */
 import assert from 'node:assert/strict';
+import type { Condition } from '#kubernetes/conditions.ts';
 import { createAuthority } from '#certificates/ca.ts';
 import { issueServing } from '#certificates/leaf.ts';
 import { decode, readAuthority, readServingCertificate } from '#operator/certificate-secrets.ts';
 import { readEnvironment } from '#operator/environment.ts';
+import { eventFor } from '#operator/mesh-events.ts';
+import { createMetrics } from '#operator/metrics.ts';
 import { levelOf } from '#operator/log-level.ts';
 import { OwnWrites } from '#operator/own-writes.ts';
 import { runPasses } from '#operator/passes.ts';
 import type { ManagedObject } from '#operator/plan/observed.ts';
 import type { Pass } from '#operator/reconcile.ts';
-import { meshConfigOf, now } from './fixtures.ts';
+import { meshConfigOf, now, observed } from './fixtures.ts';
 
 const pass = (requeueAfter?: number): Pass => ({
   plan: { reason: { key: 'running', message: '' }, steps: [], requeueAfter },
+  observed: observed(),
   executed: { outcome: { kind: 'done' }, changes: 0 },
   statusWritten: false,
   requeueAfter,
@@ -117,26 +121,66 @@ describe('operator/certificate-secrets', () => {
       assert.match(read.kind === 'unreadable' ? read.message : read.kind, /^Secret s: .*restore it/);
     }
     const read = readAuthority(secret({ 'ca.crt': certificatePem, 'private.key': privateKey.revealText() }), 's');
-    assert.equal(read.kind === 'present' && read.authority.signer, fingerprint);
+    assert.equal(read.kind === 'present' && read.authority.fingerprint, fingerprint);
   });
 
-  it('knows which trusted root signed a serving certificate, and when none did', async () => {
+  it('knows which of the CAs beside it signed a serving certificate, and when none did', async () => {
     const [ours, another] = [await createAuthority({ now }), await createAuthority({ now })];
     const issued = await issueServing(ours, ['osm-injector.osm-system.svc'], { now, lifetimeMs: 3_600_000 });
-    const stored = secret({ 'tls.crt': issued.chainPem, 'tls.key': issued.privateKey.revealText(), 'ca.crt': 'x' });
-    const read = readServingCertificate(stored, another.certificatePem + ours.certificatePem);
+    const pair = { 'tls.crt': issued.chainPem, 'tls.key': issued.privateKey.revealText() };
+    const beside = (authorities: string) => readServingCertificate(secret({ ...pair, 'ca.crt': authorities }));
+    const read = beside(another.certificatePem + ours.certificatePem);
     assert.equal(read?.signer, ours.fingerprint);
     assert.deepEqual(read?.dnsNames, ['osm-injector.osm-system.svc']);
     assert.equal(read?.notAfter, issued.notAfter);
-    assert.equal(readServingCertificate(stored, another.certificatePem)?.signer, undefined);
-    assert.equal(readServingCertificate(secret({ 'tls.crt': issued.chainPem }), ours.certificatePem), undefined);
+    assert.equal(beside(another.certificatePem)?.signer, undefined);
+    assert.equal(readServingCertificate(secret({ 'tls.crt': issued.chainPem })), undefined, 'without its key');
     assert.equal(decode(secret({ empty: '' }), 'empty'), undefined);
+  });
+});
+
+describe('operator/mesh-events', () => {
+  const condition = (status: 'True' | 'False', reason: string): Condition => {
+    const [message, lastTransitionTime] = ['A sentence.', '2026-06-01T12:00:00Z'];
+    return { type: 'ControlPlaneCARotating', status, reason, message, observedGeneration: 1, lastTransitionTime };
+  };
+
+  it('tells each step of a rotation and its end, and nothing of there having been none', () => {
+    const steady = meshConfigOf({});
+    const rotating = { ...steady, status: { conditions: [condition('True', 'RetiringFormerCA')] } };
+    assert.equal(eventFor(steady, condition('True', 'AddingTrust'))?.reason, 'AddingTrust');
+    assert.equal(eventFor(rotating, condition('False', 'NotRotating'))?.reason, 'NotRotating');
+    assert.equal(eventFor(steady, condition('False', 'NotRotating')), undefined);
+  });
+});
+
+describe('operator/metrics', () => {
+  it('shows the end of each certificate and the rotation’s step, and forgets both with the lead', async () => {
+    const metrics = createMetrics();
+    metrics.certificates(observed());
+    const text = await metrics.registry.metrics();
+    assert.match(text, /osm_operator_certificate_expiry_timestamp_seconds\{certificate="osm-injector"\} 1782820800\n/);
+    assert.match(
+      text,
+      /osm_operator_certificate_expiry_timestamp_seconds\{certificate="control-plane-ca"\} 1866715200\n/,
+    );
+    assert.match(text, /osm_operator_ca_rotation_step\{step="none"\} 1\n/);
+    assert.match(text, /osm_operator_ca_rotation_step\{step="waiting"\} 0\n/);
+    metrics.leading(false);
+    assert.doesNotMatch(await metrics.registry.metrics(), /certificate="|step="none"/);
   });
 });
 
 describe('operator/environment', () => {
   it('names the variable that is missing', () => {
     assert.throws(() => readEnvironment({ OSM_NAMESPACE: 'osm-system' }), /OSM_POD_NAME is not set/);
+  });
+
+  it('has the design’s waits unless a test shortens them, and refuses what is no number', () => {
+    const own = { OSM_NAMESPACE: 'osm-system', OSM_POD_NAME: 'osm-operator-1' };
+    assert.deepEqual(readEnvironment(own).waits, { trustMs: 3_600_000, retireMs: 86_400_000, askMs: 10_000 });
+    assert.equal(readEnvironment({ ...own, OSM_TEST_CA_TRUST_SECONDS: '2.5' }).waits.trustMs, 2_500);
+    assert.throws(() => readEnvironment({ ...own, OSM_TEST_CA_RETIRE_SECONDS: '1h' }), /OSM_TEST_CA_RETIRE_SECONDS/);
   });
 
   it('takes log levels by OSM’s names', () => {

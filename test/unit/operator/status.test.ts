@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { DesiredMesh, Observed } from '#operator/plan/observed.ts';
+import type { DesiredMesh, Observed, ObservedRotation } from '#operator/plan/observed.ts';
 import { plan } from '#operator/plan/plan.ts';
 import { type ConditionValue, conditionTypes, type Outcome, status } from '#operator/plan/status.ts';
-import { accounts, applied, now, observed, rolledOut, serving, valid } from './fixtures.ts';
+import { accounts, applied, authority, now, observed, rolledOut, serving, valid } from './fixtures.ts';
 
 const done: Outcome = { kind: 'done' };
 
@@ -37,6 +37,7 @@ const ready = {
   ControlPlaneAvailable: 'True Available',
   WebhookTrusted: 'True Trusted',
   CertificatesValid: 'True Valid',
+  ControlPlaneCARotating: 'False NotRotating',
 };
 
 /** How kstatus (cli-utils, `checkGenericProperties`) reads conditions. */
@@ -53,7 +54,7 @@ describe('operator/status', () => {
     assert.equal(kstatus(conditions), 'Current');
   });
 
-  it('always says all seven, each with a sentence', () => {
+  it('always says all eight, each with a sentence', () => {
     for (const seen of [observed(), complete(), observed({ controlPlaneCa: { kind: 'absent' } })]) {
       const conditions = conditionsOf(seen);
       assert.deepEqual(
@@ -149,7 +150,7 @@ describe('operator/status', () => {
       'a webhook that trusts another CA',
       conditionsOf(
         complete(rolledOut(), {
-          controlPlaneCa: { kind: 'present', authority: { rootsPem: 'NEW', signer: 'aa', notAfter: now * 2 } },
+          controlPlaneCa: { kind: 'present', authority: { ...authority.authority, rootsPem: 'NEW' } },
         }),
       ),
       {
@@ -209,6 +210,59 @@ describe('operator/status', () => {
       stalled('Service/osm-system/osm-injector')?.message,
       'The API server refuses Service/osm-system/osm-injector: bad.',
     );
+  });
+
+  describe('the rotation of the control-plane CA', () => {
+    const hour = 3_600_000;
+    const told = (rotation: Partial<ObservedRotation>, changes: Partial<Observed> = {}) => {
+      const former = { former: ['old'], formerKeyUntil: undefined, trustedSince: undefined, switchedAt: undefined };
+      const seen = complete(rolledOut(), {
+        controlPlaneCa: {
+          kind: 'present',
+          authority: { ...authority.authority, rotation: { ...former, ...rotation } },
+        },
+        ...changes,
+      });
+      const conditions = conditionsOf(seen);
+      assert.equal(short(conditions)['Ready'], 'True MeshReady', 'a rotation keeps nobody waiting');
+      const { status: value, reason, message } = conditions.find(({ type }) => type === 'ControlPlaneCARotating') ?? {};
+      return `${value} ${reason}: ${message}`;
+    };
+    const replica = (component: 'osm-injector' | 'osm-controller', pod: string, signer: string) => ({
+      component,
+      pod,
+      signer,
+    });
+
+    it('says until when there is none to do', () => {
+      const message = conditionsOf(complete()).find(({ type }) => type === 'ControlPlaneCARotating')?.message;
+      assert.equal(
+        message,
+        'The control-plane CA is valid until 2029-02-25T12:00:00Z; a new one takes over from 2028-03-28T20:00:00Z on, or when asked for.',
+      );
+    });
+
+    it('says the step, and the time of the next one, in words that do not change by themselves', () => {
+      assert.match(told({}), /^True AddingTrust: .*being added/);
+      const waiting = told({ trustedSince: now - 1000 });
+      assert.match(waiting, /^True WaitingToSwitch: .*it signs from 2026-06-01T12:59:59Z on\.$/);
+      assert.equal(told({ trustedSince: now - 1000 }, { now: now + hour / 2 }), waiting);
+      const retiring = told({ switchedAt: now });
+      assert.match(retiring, /^True RetiringFormerCA: .*the former one stays trusted until 2026-06-02T12:00:00Z\.$/);
+      assert.equal(told({ switchedAt: now }, { now: now + 5 * hour }), retiring);
+    });
+
+    it('names the replicas that hold it up', () => {
+      const replicas = [
+        replica('osm-injector', 'osm-injector-x', 'old'),
+        replica('osm-injector', 'osm-injector-y', 'aa'),
+      ];
+      const message = told({ switchedAt: now }, { replicas });
+      assert.match(
+        message,
+        /^True WaitingForReplicas: .* until these serve its certificates: osm-injector-x, osm-controller \(no pod answers\)\.$/,
+      );
+    });
   });
 
   it('keeps Ready while a failed write is tried again', () => {

@@ -1,0 +1,77 @@
+/** Asks each pod of injector and controller, by a TLS handshake, which of the trusted CAs signed what it serves. */
+import { X509Certificate } from 'node:crypto';
+import { connect } from 'node:tls';
+import { controllerName, injectorName, ports, servingNames } from '#cdk8s/names.ts';
+import { Pods } from '#kubernetes/kinds.ts';
+import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
+import { signerAmong } from './certificate-secrets.ts';
+import { type ComponentName, components, type Replica } from './plan/observed.ts';
+
+const portOf: Readonly<Record<ComponentName, number>> = {
+  [injectorName]: ports.webhooks,
+  [controllerName]: ports.xds,
+};
+
+/** A pod that does not answer within this is as good as one that answers wrongly. */
+const handshakeMs = 2_000;
+
+export interface AskOptions {
+  readonly client: KubernetesClient;
+  /** The control plane's. */
+  readonly namespace: string;
+  /** PEM of all that is trusted. */
+  readonly rootsPem: string;
+}
+
+/**
+ * Pods that are not ready and do not answer are left out: they serve nobody, and read their Secret before they do. Throws what the
+ * API server refused.
+ */
+export async function askReplicas({ client, namespace, rootsPem }: AskOptions): Promise<Replica[]> {
+  const labelSelector = `app in (${components.join(',')})`;
+  const { items } = await client.list<KubeObject>(Pods, { namespace, labelSelector });
+  const answers = items.map(async (pod): Promise<Replica | undefined> => {
+    const component = components.find((name) => name === pod.metadata.labels?.['app']);
+    const { phase, podIP, conditions = [] } = (pod.status ?? {}) as PodStatus;
+    if (component === undefined || podIP === undefined || phase !== 'Running') return undefined;
+    const servername = servingNames(component, namespace)[0] ?? '';
+    const served = await handshake({ host: podIP, port: portOf[component], servername, ca: rootsPem });
+    if (served === 'no answer' && !conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) {
+      return undefined;
+    }
+    const signer = served instanceof X509Certificate ? signerAmong(served, rootsPem) : undefined;
+    return { component, pod: pod.metadata.name, signer };
+  });
+  const replicas = (await Promise.all(answers)).filter((replica) => replica !== undefined);
+  return replicas.sort((a, b) => (a.pod < b.pod ? -1 : 1));
+}
+
+interface PodStatus {
+  readonly phase?: string;
+  readonly podIP?: string;
+  readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+}
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly servername: string;
+  readonly ca: string;
+}
+
+/** The certificate that a server proved to hold, checked as its clients check it. */
+function handshake(target: Target): Promise<X509Certificate | 'not trusted' | 'no answer'> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...target, ALPNProtocols: ['h2'], rejectUnauthorized: false });
+    const finish = (answer: X509Certificate | 'not trusted' | 'no answer'): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(handshakeMs, () => finish('no answer'));
+    socket.on('error', () => finish('no answer'));
+    socket.once('secureConnect', () => {
+      const certificate = socket.getPeerX509Certificate();
+      finish(socket.authorized && certificate !== undefined ? certificate : 'not trusted');
+    });
+  });
+}
