@@ -68,7 +68,11 @@ export async function patchFor(move: RotationMove, context: MoveContext): Promis
         annotations: { ...noTimes, [annotations.rotatingTo]: ca },
       };
     case 'trusted':
-      return { data: {}, annotations: { [annotations.rotatingTo]: ca, [annotations.trustedSince]: time } };
+      // A time that is there may be of another CA, which this one has replaced.
+      return {
+        data: {},
+        annotations: { ...noTimes, [annotations.rotatingTo]: ca, [annotations.trustedSince]: time },
+      };
     case 'untrusted':
       return { data: {}, annotations: { [annotations.trustedSince]: null } };
     case 'switch':
