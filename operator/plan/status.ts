@@ -7,7 +7,7 @@ import { isAvailable, type Rollout, rolloutOf } from './deployments.ts';
 import { type ComponentName, components, type DesiredMesh, type Observed } from './observed.ts';
 import type { Plan } from './plan-types.ts';
 import { rotationOf } from './rotation.ts';
-import { caBundle, caBundlesOf } from './trust.ts';
+import { caBundlesOf, isTrusting } from './trust.ts';
 
 export const conditionTypes = [
   'Ready',
@@ -188,8 +188,8 @@ function webhookVerdict(desired: DesiredMesh, observed: Observed): Verdict {
     );
   }
   const bundles = caBundlesOf(webhook);
-  const expected = observed.controlPlaneCa.kind === 'present' ? caBundle(observed.controlPlaneCa.authority) : undefined;
-  return bundles.length > 0 && bundles.every((bundle) => bundle === expected)
+  const { controlPlaneCa: ca } = observed;
+  return ca.kind === 'present' && bundles.length > 0 && bundles.every((bundle) => isTrusting(bundle, ca.authority))
     ? yes('Trusted', 'The API server trusts the injector’s certificate.')
     : no('CaBundleOutdated', 'The webhook’s caBundle is not that of the control-plane CA.');
 }

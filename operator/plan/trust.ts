@@ -27,6 +27,23 @@ export function caBundlesOf(configuration: ManagedObject): string[] {
 }
 
 /**
+ * Whether a `caBundle` lets the API server trust what is served: it holds all the roots, or, while a new one is being added, one
+ * of them. It is not the wanted one in the pass that begins or ends a rotation, and nothing is the worse for it.
+ */
+export function isTrusting(bundle: string, { rootsPem, rotation }: ObservedAuthority): boolean {
+  const held = new Set(certificatesIn(atob(bundle)));
+  const wanted = certificatesIn(rootsPem);
+  const adding = rotation !== undefined && rotation.switchedAt === undefined && rotation.trustedSince === undefined;
+  return adding ? wanted.some((root) => held.has(root)) : wanted.every((root) => held.has(root));
+}
+
+/** The base64 of each certificate in PEM, without line breaks. */
+function certificatesIn(pem: string): string[] {
+  const blocks = pem.split('-----BEGIN CERTIFICATE-----').slice(1);
+  return blocks.map((block) => block.replace(/-----END CERTIFICATE-----[^]*/, '').replaceAll(/\s/g, ''));
+}
+
+/**
  * Whether something that holds trust holds another than the present roots. A ConfigMap that is missing holds none: pods of
  * a new namespace wait for it. The mutating webhook is always there in a mesh that runs; where it is missing, a mesh was removed
  * or is being made, and sidecars of before may hold anything.

@@ -182,6 +182,7 @@ describe('operator on a real API server', function () {
     assert.deepEqual((await conditions()).map(({ type, status }) => `${type}=${status}`).sort(), [
       'Accepted=True',
       'CertificatesValid=True',
+      'ControlPlaneCARotating=False',
       'ControlPlaneAvailable=True',
       'Ready=True',
       'Reconciling=False',

@@ -13,7 +13,7 @@ export interface InjectorProcess {
   readonly pid: number;
   /** Its ports are 9090 (webhooks) and 9091 (health), like everywhere. */
   readonly address: string;
-  /** PEM, what the webhooks' certificate is verified by. */
+  /** PEM, what the webhooks' certificate is verified by; empty when it was given one. */
   readonly authority: string;
   /** Everything that it has logged, a JSON object a line. */
   readonly log: () => string;
@@ -30,6 +30,8 @@ export interface InjectorProcessOptions {
   /** Flags of Node, such as `--cpu-prof`. */
   readonly nodeFlags?: readonly string[];
   readonly logLevel?: string;
+  /** Where its certificate is, and will be renewed; a new one that is its own authority when left out. */
+  readonly tlsDirectory?: string;
 }
 
 /** Rejects when it ends before it listens. The kernel kills it when this process is gone, however that happened. */
@@ -37,7 +39,7 @@ export async function startInjectorProcess(options: InjectorProcessOptions): Pro
   const directory = await mkdtemp(join(tmpdir(), 'osm-injector-'));
   // Ports are fixed and the machine is shared: the address is what differs.
   const address = `127.${randomInt(1, 255)}.${randomInt(256)}.${randomInt(1, 255)}`;
-  const authority = await writePair(directory, address);
+  const authority = options.tlsDirectory === undefined ? await writePair(directory, address) : '';
   const program = [process.execPath, ...(options.nodeFlags ?? []), 'webhook/main.ts'];
   const pinned = options.core === undefined ? program : ['taskset', '-c', String(options.core), ...program];
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...pinned], {
@@ -48,7 +50,7 @@ export async function startInjectorProcess(options: InjectorProcessOptions): Pro
       OSM_NAMESPACE: 'osm-system',
       OSM_IMAGE: 'openservicemesh/osm:test',
       OSM_LOG_LEVEL: options.logLevel ?? 'info',
-      OSM_TLS_DIR: directory,
+      OSM_TLS_DIR: options.tlsDirectory ?? directory,
       OSM_LISTEN_ADDRESS: address,
     },
   });

@@ -15,8 +15,8 @@ export interface Proxy {
   stop(): Promise<void>;
 }
 
-/** Stands before `port` of 127.0.0.1. */
-export async function startProxy(port: number): Promise<Proxy> {
+/** Stands before `port` of 127.0.0.1, or of another address. */
+export async function startProxy(port: number, host = '127.0.0.1'): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let refusing = false;
   let frozen = false;
@@ -29,7 +29,7 @@ export async function startProxy(port: number): Promise<Proxy> {
       incoming.destroy();
       return;
     }
-    const outgoing = connect(port, '127.0.0.1');
+    const outgoing = connect(port, host);
     for (const [from, to] of [
       [incoming, outgoing],
       [outgoing, incoming],

@@ -8,11 +8,16 @@ export const now = Date.parse('2026-06-01T12:00:00Z');
 export const day = 24 * 3_600_000;
 
 const owner: Owner = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: 'osm-install', uid: 'u' };
+/** What looks like a certificate to whoever does not parse it. */
+export function pem(name: string): string {
+  return `-----BEGIN CERTIFICATE-----\n${name}\n-----END CERTIFICATE-----\n`;
+}
+
 export const authority = {
   kind: 'present',
   authority: {
     resourceVersion: '1',
-    rootsPem: 'ROOT',
+    rootsPem: pem('ROOT'),
     fingerprint: 'aa',
     notBefore: now - day,
     notAfter: now + 1000 * day,
@@ -44,7 +49,7 @@ export function observed(changes: Partial<Observed> = {}): Observed {
     guard: 'armed',
     controlPlaneCa: authority,
     workloadRoot: authority,
-    trusted: [{ fingerprint: 'aa', pem: 'ROOT' }],
+    trusted: [{ fingerprint: 'aa', pem: pem('ROOT') }],
     replicas: undefined,
     waits: defaultWaits,
     rotationRequest: undefined,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { DesiredMesh, Observed, ObservedRotation } from '#operator/plan/observed.ts';
 import { plan } from '#operator/plan/plan.ts';
 import { type ConditionValue, conditionTypes, type Outcome, status } from '#operator/plan/status.ts';
-import { accounts, applied, authority, now, observed, rolledOut, serving, valid } from './fixtures.ts';
+import { isTrusting } from '#operator/plan/trust.ts';
+import { accounts, applied, authority, now, observed, pem, rolledOut, serving, valid } from './fixtures.ts';
 
 const done: Outcome = { kind: 'done' };
 
@@ -150,7 +151,7 @@ describe('operator/status', () => {
       'a webhook that trusts another CA',
       conditionsOf(
         complete(rolledOut(), {
-          controlPlaneCa: { kind: 'present', authority: { ...authority.authority, rootsPem: 'NEW' } },
+          controlPlaneCa: { kind: 'present', authority: { ...authority.authority, rootsPem: pem('NEW') } },
         }),
       ),
       {
@@ -232,6 +233,21 @@ describe('operator/status', () => {
       component,
       pod,
       signer,
+    });
+
+    it('is no reason to distrust the webhook while a root is added to it, or is still to be taken from it', () => {
+      const verdict = (bundle: string, rootsPem: string, rotation?: Partial<ObservedRotation>) => {
+        const none = { former: ['old'], formerKeyUntil: undefined, trustedSince: undefined, switchedAt: undefined };
+        const full = rotation === undefined ? undefined : { ...none, ...rotation };
+        return isTrusting(btoa(bundle), { ...authority.authority, rootsPem, rotation: full });
+      };
+      const [old, fresh] = [pem('OLD'), pem('NEW')];
+      assert.equal(verdict(old, fresh + old, {}), true, 'begun');
+      assert.equal(verdict(pem('X'), fresh + old, {}), false, 'begun, and holding neither');
+      assert.equal(verdict(old, fresh + old, { trustedSince: now }), false, 'waiting');
+      assert.equal(verdict(old, fresh + old, { trustedSince: now, switchedAt: now }), false, 'switched');
+      assert.equal(verdict(`${fresh}\n${old}`, fresh), true, 'ended');
+      assert.equal(verdict(old, fresh), false, 'another CA');
     });
 
     it('says until when there is none to do', () => {
