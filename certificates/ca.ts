@@ -1,6 +1,7 @@
-import { X509Certificate as ParsedCertificate } from 'node:crypto';
+import type { X509Certificate as ParsedCertificate } from 'node:crypto';
 import { CertificateError } from './error.ts';
 import { ecdsaP256, exportKey, generateKeys, importSigningKey, randomSerial, type SigningKey } from './keys.ts';
+import { fingerprintOf, isIssuedBy, isSelfSigned, readCertificates } from './pem.ts';
 import type { SecretBytes } from './secret-bytes.ts';
 import * as x509 from './x509.ts';
 
@@ -66,7 +67,7 @@ export async function parseAuthority(
   privateKey: SecretBytes,
   now: number,
 ): Promise<CertificateAuthority> {
-  const chain = readCertificates(certificatePem);
+  const chain = readChain(certificatePem);
   const [own] = chain;
   if (own === undefined) throw new CertificateError('ca-unreadable', 'ca.crt holds no PEM certificate');
   const name = own.subject.replaceAll('\n', ', ');
@@ -96,17 +97,16 @@ export async function parseAuthority(
       .join(''),
     // A chain that ends without its root: the last link is what peers are given to trust.
     rootsPem: toPem(top),
-    fingerprint: own.fingerprint256.replaceAll(':', '').toLowerCase(),
+    fingerprint: fingerprintOf(own),
     notAfter,
     issuer: new x509.X509Certificate(new Uint8Array(own.raw)),
     signing,
   };
 }
 
-function readCertificates(pem: string): ParsedCertificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+function readChain(pem: string): ParsedCertificate[] {
   try {
-    return blocks.map((block) => new ParsedCertificate(block));
+    return readCertificates(pem);
   } catch (error) {
     throw new CertificateError('ca-unreadable', 'ca.crt holds a certificate that cannot be parsed', { cause: error });
   }
@@ -116,7 +116,7 @@ function readCertificates(pem: string): ParsedCertificate[] {
 function checkLinks(chain: readonly ParsedCertificate[]): void {
   for (const [index, certificate] of chain.slice(0, -1).entries()) {
     const above = chain[index + 1];
-    if (above !== undefined && !(certificate.checkIssued(above) && certificate.verify(above.publicKey))) {
+    if (above !== undefined && !isIssuedBy(certificate, above)) {
       throw new CertificateError(
         'ca-chain-broken',
         `ca.crt, certificate ${index + 1} is not issued by certificate ${index + 2}: ` +
@@ -124,10 +124,6 @@ function checkLinks(chain: readonly ParsedCertificate[]): void {
       );
     }
   }
-}
-
-function isSelfSigned(certificate: ParsedCertificate): boolean {
-  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
 }
 
 function toPem(certificate: ParsedCertificate): string {

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto';
 import { backdateMs, type CertificateAuthority, organization } from './ca.ts';
-import { exportKey, generateKeys, randomSerial } from './keys.ts';
+import { ecdsa, exportKey, generateKeys, type KeyType, randomSerial } from './keys.ts';
+import { type Account, asCommonName, workloadNames } from './names.ts';
 import type { SecretBytes } from './secret-bytes.ts';
 import * as x509 from './x509.ts';
 
-/** A service account. */
-export interface Account {
-  readonly namespace: string;
-  readonly name: string;
-}
+export type { Account } from './names.ts';
 
 /** A certificate with its key, for a TLS peer. Times are milliseconds since 1970. */
 export interface IssuedCertificate {
@@ -34,10 +31,9 @@ export interface LeafOptions {
   readonly now: number;
   /** Cut to the end of the authority's own. */
   readonly lifetimeMs: number;
+  /** Of the certificate's own key; ECDSA P-256 where left out. */
+  readonly keyType?: KeyType;
 }
-
-/** X.520 allows no longer common name, and OpenSSL refuses one. */
-const longestCommonName = 64;
 
 /** A certificate by which an account is known to its peers: URI SAN (what they check) and DNS SAN. */
 export async function issueWorkload(
@@ -46,11 +42,10 @@ export async function issueWorkload(
   trustDomain: string,
   options: LeafOptions,
 ): Promise<WorkloadCertificate> {
-  const { namespace, name } = account;
-  const dnsName = `${name}.${namespace}.${trustDomain}`;
-  const issued = await issue(authority, options, dnsName, [
-    { type: 'url', value: `spiffe://${trustDomain}/ns/${namespace}/sa/${name}` },
-    { type: 'dns', value: dnsName },
+  const { uri, dns, commonName } = workloadNames(account, trustDomain);
+  const issued = await issue(authority, options, commonName, [
+    { type: 'url', value: uri },
+    { type: 'dns', value: dns },
   ]);
   return { ...issued, account, trustDomain };
 }
@@ -62,16 +57,16 @@ export function issueServing(
   options: LeafOptions,
 ): Promise<IssuedCertificate> {
   const names = dnsNames.map((value) => ({ type: 'dns' as const, value }));
-  return issue(authority, options, dnsNames[0], names);
+  return issue(authority, options, asCommonName(dnsNames[0]), names);
 }
 
 async function issue(
   authority: CertificateAuthority,
-  { now, lifetimeMs }: LeafOptions,
-  commonName: string,
+  { now, lifetimeMs, keyType = ecdsa }: LeafOptions,
+  commonName: string | undefined,
   names: x509.JsonGeneralNames,
 ): Promise<IssuedCertificate> {
-  const keys = await generateKeys();
+  const keys = await generateKeys(keyType);
   const serial = randomSerial();
   // X.509 counts in seconds.
   const notBefore = Math.floor((now - backdateMs) / 1_000) * 1_000;
@@ -79,7 +74,7 @@ async function issue(
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial,
     // Never empty: with an empty subject, the SAN would have to be critical.
-    subject: [{ O: [organization] }, ...(commonName.length > longestCommonName ? [] : [{ CN: [commonName] }])],
+    subject: [{ O: [organization] }, ...(commonName === undefined ? [] : [{ CN: [commonName] }])],
     issuer: authority.issuer.subjectName,
     notBefore: new Date(notBefore),
     notAfter: new Date(notAfter),
@@ -88,7 +83,7 @@ async function issue(
     signingKey: authority.signing.key,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.KeyUsagesExtension(usagesOf(keyType), true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
       new x509.SubjectAlternativeNameExtension(names),
       ...authorityKeyIdentifier(authority),
@@ -102,6 +97,12 @@ async function issue(
     fingerprint: createHash('sha256').update(new Uint8Array(certificate.rawData)).digest('hex'),
     serial,
   };
+}
+
+/** RSA keys may also be asked to decrypt: cipher suites without ECDHE do that. */
+function usagesOf({ kind }: KeyType): x509.KeyUsageFlags {
+  const { digitalSignature, keyEncipherment } = x509.KeyUsageFlags;
+  return kind === 'rsa' ? digitalSignature | keyEncipherment : digitalSignature;
 }
 
 /** Points at the authority's own key identifier, whichever way that was computed; left out when it has none. */

@@ -48,7 +48,18 @@ export interface WorkloadCache {
   readonly size: number;
   /** When the first of the certificates at hand expires, in milliseconds since 1970; undefined when there is none. */
   earliestExpiry(): number | undefined;
+  /** Identities whose last try failed, with one of their errors and the first end of what they hold. */
+  failing(): Failing | undefined;
+  /** True when every identity has a certificate of the issuer in use. */
+  settled(): boolean;
   stop(): void;
+}
+
+export interface Failing {
+  readonly accounts: number;
+  readonly error: unknown;
+  /** Milliseconds since 1970; undefined when one of them holds no certificate at all. */
+  readonly expiresAt: number | undefined;
 }
 
 interface Entry {
@@ -61,6 +72,8 @@ interface Entry {
   /** The issuer that made the certificate; another one in use makes it due. */
   issuer: Issuer | undefined;
   failures: number;
+  /** Of the last try, while that failed. */
+  error: unknown;
   /** Milliseconds since 1970 before which no other try is made. */
   notUntil: number;
 }
@@ -122,6 +135,7 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
       entry.renewal = { issuedAt: clock.now(), notBefore, notAfter, spread: random() };
       entry.issuer = used;
       entry.failures = 0;
+      entry.error = undefined;
       entry.notUntil = 0;
       report({ name: 'issued', account: entry.account, certificate });
       for (const listener of [...entry.listeners]) tell(entry, listener, certificate);
@@ -130,6 +144,7 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
       entry.pending = false;
       if (stopped || !isHeld(entry)) return;
       entry.failures++;
+      entry.error = error;
       const wait = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(entry.failures - 1, 10));
       entry.notUntil = clock.now() + wait * (0.5 + random() / 2);
       const { account, failures, certificate } = entry;
@@ -197,6 +212,19 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
       }
       return earliest;
     },
+    failing() {
+      const failed = [...entries.values()].filter(({ failures }) => failures > 0);
+      const [first] = failed;
+      if (first === undefined) return undefined;
+      const ends = failed.map(({ certificate }) => certificate?.notAfter ?? Number.NEGATIVE_INFINITY);
+      const expiresAt = ends.reduce((a, b) => Math.min(a, b));
+      return {
+        accounts: failed.length,
+        error: first.error,
+        expiresAt: Number.isFinite(expiresAt) ? expiresAt : undefined,
+      };
+    },
+    settled: () => [...entries.values()].every((entry) => entry.issuer === issuer),
     stop() {
       stopped = true;
       stopLooking();
@@ -215,6 +243,7 @@ function newEntry(account: Account): Entry {
     pending: false,
     issuer: undefined,
     failures: 0,
+    error: undefined,
     notUntil: 0,
   };
 }

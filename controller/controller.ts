@@ -1,16 +1,17 @@
 /** The controller as one thing that starts and stops; main.ts gives it the process around it. */
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import { loadAuthority } from '#certificates/secret-store.ts';
 import { describePair, readKeyPair, watchKeyPair } from '#certificates/serving-certificate.ts';
 import { loggerLevel } from '#crds/log-level.ts';
 import { createEventRecorder } from '#kubernetes/events.ts';
+import { MeshConfigs } from '#kubernetes/kinds.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import type { NameKey } from '#mesh/model.ts';
 import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import { type Problem, sortProblems } from '#mesh/problem.ts';
+import { SECRET } from '#xds/cache/types.ts';
 import { createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
 import { identityProvider } from '#xds/server/identity-provider.ts';
@@ -18,6 +19,7 @@ import type { ProxyStream } from '#xds/server/stream.ts';
 import { createTokenVerifier } from '#xds/server/token.ts';
 import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
 import { createApi, type ProxyInfo } from './api.ts';
+import { createCertificates } from './certificates.ts';
 import { createCoalescer } from './coalesce.ts';
 import { createDirectory } from './directory.ts';
 import { createDistribution, type Told } from './distribution.ts';
@@ -31,10 +33,9 @@ import { createReporter, type ReporterOptions } from './reporter.ts';
 import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
-import { createWorkloadCa } from './workload-ca.ts';
+import type { WorkloadCaTiming } from './workload-ca.ts';
 
 const AUDIENCE = 'osm';
-const WORKLOAD_CA = 'osm-ca-bundle';
 const CONVERGENCE_LIMIT_MS = 90_000;
 
 export interface ControllerOptions {
@@ -51,6 +52,8 @@ export interface ControllerOptions {
   readonly drainMs: number;
   /** For tests; the defaults suit production. */
   readonly reporting?: ReporterOptions['timing'];
+  /** For tests; the defaults suit several replicas. */
+  readonly certificateTiming?: Partial<WorkloadCaTiming>;
 }
 
 export interface Controller {
@@ -83,11 +86,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
     onChange: (change) => {
       log.level = loggerLevel(stores.settings()?.logLevel ?? '') ?? environment.logLevel;
       metrics.changes.inc({ kind: change.kind });
+      if (change.kind === MeshConfigs.kind) ca.lookNow();
       changedAt ??= performance.now();
       pending.note(change);
       revisions.trigger(change.kind);
     },
-    onSynced: () => revisions.trigger('all kinds are listed'),
+    onSynced: () => {
+      revisions.trigger('all kinds are listed');
+      ca.lookNow();
+    },
+    onRootCertificates: () => ca.lookNow(),
     onConfig: () => publish(),
     onConfigError: (errors) => log.error({ errors }, 'the MeshConfig is not valid, the last good one stays in force'),
   });
@@ -110,21 +118,11 @@ export async function startController(options: ControllerOptions): Promise<Contr
     },
   });
 
-  const ca = createWorkloadCa({
-    load: () => loadAuthority(client, { namespace: environment.namespace, name: WORKLOAD_CA }, Date.now()),
-    settings: stores.settings,
-    now: Date.now,
-    onAuthority: ({ fingerprint }, trustDomain) => log.info({ fingerprint, trustDomain }, 'the workload CA is in use'),
-    onError: (error) => log.error({ err: error }, `Secret ${WORKLOAD_CA} cannot be used`),
-    onEvent: (event) => {
-      if (event.name === 'issued') return metrics.certificates.inc();
-      if (event.name === 'issue-failed') metrics.certificateFailures.inc();
-      const { namespace, name } = event.account;
-      return log.error(
-        { key: event.name, account: `${namespace}/${name}`, err: event.error },
-        'no workload certificate',
-      );
-    },
+  const ca = createCertificates({
+    ...{ client, environment, log, metrics, stores },
+    record: (note) => events.record(note),
+    rootsAcknowledged: () => [...server.streams()].every((stream) => stream.settled([SECRET])),
+    timing: options.certificateTiming,
   });
 
   const revisions = createCoalescer({
@@ -241,7 +239,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     if (client.refusal !== undefined) return [client.refusal];
     const missing = stores.waitingFor();
     if (missing.length > 0) return missing;
-    if (!ca.loaded) return [`the workload CA (Secret ${WORKLOAD_CA}) is not loaded`];
+    if (ca.waitingFor !== undefined) return [ca.waitingFor];
     return distribution.revision === 0 ? ['the mesh is not compiled yet'] : [];
   };
   const health = await startHealthServer({

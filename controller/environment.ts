@@ -7,6 +7,8 @@ export interface Environment {
   readonly meshName: string;
   readonly logLevel: string;
   readonly tlsDirectory: string;
+  /** The controller's own token for Vault, projected with audience `vault`. */
+  readonly vaultTokenPath: string;
   /** DNS domain of the cluster. */
   readonly clusterDomain: string;
 }
@@ -24,6 +26,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv, resolvConf: string = rea
     meshName: env['OSM_MESH_NAME'] || 'osm',
     logLevel: env['OSM_LOG_LEVEL'] || 'info',
     tlsDirectory: env['OSM_TLS_DIR'] || '/var/run/osm/tls',
+    vaultTokenPath: env['OSM_VAULT_TOKEN_PATH'] || '/var/run/secrets/osm/vault/token',
     clusterDomain: clusterDomain(resolvConf),
   };
 }

@@ -1,6 +1,33 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+/** What gauges show of workload certificates when they are scraped. */
+export interface CertificateGauges {
+  readonly accountsFailing: number;
+  readonly troubles: number;
+  /** Milliseconds since 1970. */
+  readonly earliestExpiry: number | undefined;
+}
+
+/** Adds gauges that ask at each scrape: an alert on the earliest end fires long before anything stops. */
+export function watchCertificates({ registry }: Metrics, facts: () => CertificateGauges): void {
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: (facts: CertificateGauges) => number): void => {
+    const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(value(facts())) });
+  };
+  gauge(
+    'osm_certificate_earliest_expiry_timestamp_seconds',
+    'When the first of the workload certificates in use ends, in seconds since 1970; 0 while there is none',
+    ({ earliestExpiry }) => (earliestExpiry ?? 0) / 1000,
+  );
+  gauge(
+    'osm_certificate_accounts_failing',
+    'Service accounts whose last try for a certificate failed',
+    ({ accountsFailing }) => accountsFailing,
+  );
+  gauge('osm_certificate_troubles', 'Things that are wrong with certificate providers now', ({ troubles }) => troubles);
+}
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** The controller's metrics; names of the original where they fit. No label holds a pod: their number must not grow. */
@@ -97,6 +124,12 @@ export function createMetrics() {
     certificateFailures: new Counter({
       name: 'osm_cert_issue_failures_total',
       help: 'Workload certificates that could not be issued',
+      registers,
+    }),
+    providerFailures: new Counter({
+      name: 'osm_certificate_provider_failures_total',
+      help: 'Workload certificates that a provider did not issue, by provider and reason',
+      labelNames: ['provider', 'key'],
       registers,
     }),
   };

@@ -5,6 +5,7 @@ import {
   EndpointSlices,
   HttpRouteGroups,
   MeshConfigs,
+  MeshRootCertificates,
   Namespaces,
   Nodes,
   Pods,
@@ -14,6 +15,7 @@ import {
   TrafficSplits,
   TrafficTargets,
 } from '#kubernetes/kinds.ts';
+import type { RootCertificate } from '#certificates/choice.ts';
 import type { Kind, KubeObject, ObjectKey, Reflector, ReflectorOptions, Store } from '#kubernetes/types.ts';
 import type { AccountKey } from '#mesh/identity.ts';
 import type { NameKey } from '#mesh/model.ts';
@@ -23,6 +25,7 @@ import { parseNamespace, parseNode } from './parse/cluster.ts';
 import { type ControllerSettings, parseSettings } from './parse/config.ts';
 import { invalid } from './parse/invalid.ts';
 import { parsePod } from './parse/pod.ts';
+import { rootCertificate } from './parse/root-certificate.ts';
 import { httpRouteGroup, type Parsed, tcpRoute, trafficSplit, trafficTarget } from './parse/policies.ts';
 import { parseEndpointSlice, parseService } from './parse/service.ts';
 import type { Change } from './pending.ts';
@@ -43,6 +46,8 @@ export interface StoresOptions {
   readonly onSynced: () => void;
   /** Called after the MeshConfig changed in any way, its status too. */
   readonly onConfig: () => void;
+  /** Called after a MeshRootCertificate of the control plane's namespace has changed. */
+  readonly onRootCertificates?: () => void;
   /** Called when a MeshConfig cannot be used; the last good one stays. */
   readonly onConfigError: (errors: readonly { readonly field: string; readonly message: string }[]) => void;
 }
@@ -56,6 +61,10 @@ export interface Stores {
   readonly settings: () => ControllerSettings | undefined;
   /** As it is stored, valid or not; what Events are about. */
   meshConfig(): KubeObject | undefined;
+  /** Of the control plane's namespace. */
+  rootCertificates(): RootCertificate[];
+  /** As it is stored: what Events are about. */
+  rootCertificate(name: string): KubeObject | undefined;
   objects(settings: MeshSettings): MeshObjects;
   /** All slices of one service (`<namespace>/<name>`). */
   slicesOf(service: NameKey): EndpointSliceObject[];
@@ -117,6 +126,10 @@ export function createStores(options: StoresOptions): Stores {
     options.onConfig();
   });
 
+  const roots = reflect({ kind: MeshRootCertificates, list: { namespace }, transform: (object) => object });
+  reflectors.push({ kind: MeshRootCertificates.kind, reflector: roots });
+  roots.store.subscribe(() => options.onRootCertificates?.());
+
   const namespaces = watch(Namespaces, (object) => parseNamespace(object, meshName));
   compiled(Namespaces, namespaces);
   const services = compiled(Services, watch(Services, parseService));
@@ -160,6 +173,8 @@ export function createStores(options: StoresOptions): Stores {
     },
     settings: () => settings,
     meshConfig: () => config.store.get(`${namespace}/${MESH_CONFIG}`),
+    rootCertificates: () => [...roots.store.values()].map((object) => rootCertificate(object, namespace)),
+    rootCertificate: (name) => roots.store.get(`${namespace}/${name}`),
     objects: (mesh) => ({
       config: mesh,
       namespaces: [...namespaces.values()],

@@ -125,6 +125,9 @@ export const UpstreamTrafficSettings = namespaced(
 );
 export const Telemetries = namespaced('policy.openservicemesh.io/v1alpha1', 'Telemetry', 'telemetries');
 
+// cert-manager
+export const CertificateRequests = namespaced('cert-manager.io/v1', 'CertificateRequest', 'certificaterequests');
+
 // SMI. TrafficSplit is read at v1alpha4: the three served versions differ by `matches` alone, which only that one has,
 // and the API server converts (strategy None) by keeping every field.
 export const TrafficTargets = namespaced('access.smi-spec.io/v1alpha3', 'TrafficTarget', 'traffictargets');

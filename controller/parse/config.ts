@@ -1,6 +1,7 @@
 import { durationMs } from '#crds/duration.ts';
 import type { FieldError } from '#crds/parse.ts';
 import { parseMeshConfig } from '#crds/parse.ts';
+import type { KeyType } from '#certificates/keys.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import type { MeshSettings } from '#mesh/objects.ts';
 
@@ -9,6 +10,9 @@ export interface ControllerSettings {
   readonly mesh: MeshSettings;
   readonly trustDomain: string;
   readonly certificateLifetimeMs: number;
+  readonly keyType: KeyType;
+  /** Of RSA keys, also where only a provider demands them. */
+  readonly rsaBits: number;
   /** 0 is no limit. */
   readonly maxDataPlaneConnections: number;
   /** As the user wrote it; `''` keeps the one of the environment. */
@@ -27,6 +31,7 @@ export function parseSettings(
   const result = parseMeshConfig(object);
   if (!result.ok) return result;
   const { sidecar, traffic, certificate, observability } = result.value.spec;
+  const rsaBits = keyBits(certificate.certKeyBitSize);
   return {
     ok: true,
     settings: {
@@ -47,8 +52,15 @@ export function parseSettings(
       },
       trustDomain: certificate.trustDomain,
       certificateLifetimeMs: durationMs(certificate.serviceCertValidityDuration) ?? DAY_MS,
+      keyType: certificate.certKeyType === 'RSA' ? { kind: 'rsa', bits: rsaBits } : { kind: 'ecdsa' },
+      rsaBits,
       maxDataPlaneConnections: sidecar.maxDataPlaneConnections,
       logLevel: observability.osmLogLevel,
     },
   };
+}
+
+/** As OSM did: what is out of range counts as 2048. */
+function keyBits(written: number): number {
+  return written >= 2048 && written <= 4096 ? written : 2048;
 }

@@ -203,11 +203,14 @@ export const certificate = section('The certificates of workloads.', {
       rules: [atLeastAMinute('serviceCertValidityDuration')],
     },
   ),
+  certKeyType: oneOf(
+    ['ECDSA', 'RSA'],
+    'Keys of workload certificates: ECDSA P-256, or RSA for those who must. Vault’s role may demand the other one.',
+    'ECDSA',
+  ),
   certKeyBitSize: integer(
-    `Bits of RSA keys, 2048–4096, where a certificate provider demands RSA; keys are ECDSA P-256 elsewhere. ${notYet}`,
-    {
-      default: 2048,
-    },
+    'Bits of RSA keys, 2048–4096 (2048 in place of any other number), where keys are RSA or a provider demands it.',
+    { default: 2048 },
   ),
   ingressGateway: optional(
     object(`A client certificate for an ingress gateway in front of the mesh. ${notYet}`, {

@@ -5,30 +5,82 @@ import { flag, name, object, oneOf, optional, port, text } from './kit.ts';
 
 const tresor = object('The built-in authority.', {
   ca: object('The authority’s own certificate.', {
-    secretRef: namespacedName('Secret with `ca.crt` and `private.key`; made when it does not exist.'),
+    secretRef: namespacedName(
+      'Secret of the control plane’s namespace with `ca.crt` (intermediates first, then their root) and `private.key`; `osm-ca-bundle` is made when it does not exist.',
+    ),
   }),
 });
 
-const vault = object('HashiCorp Vault’s PKI engine.', {
-  protocol: oneOf(['http', 'https'], 'How Vault is reached.', 'http'),
-  host: name('Vault’s host name.'),
-  port: port('Vault’s port.'),
-  role: name('Role of the PKI engine that issues.'),
-  token: object('What the mesh shows to Vault.', {
-    secretKeyRef: object('Where the token is kept.', {
-      name: name('Name of the Secret.'),
-      key: name('Key in the Secret.'),
-      namespace: name('Namespace of the Secret.'),
+const vault = object(
+  'HashiCorp Vault’s PKI engine.',
+  {
+    protocol: oneOf(['http', 'https'], 'How Vault is reached; `http` shows the mesh’s token to the network.', 'http'),
+    host: name('Vault’s host name.'),
+    port: port('Vault’s port.'),
+    mount: text('Path at which the PKI engine is mounted.', { default: 'pki', pattern: '^[^/\\s?#]+(/[^/\\s?#]+)*$' }),
+    role: name('Role of the PKI engine that issues. It must allow the mesh’s names: `allowed_uri_sans` above all.'),
+    vaultNamespace: optional(text('Namespace of Vault Enterprise.')),
+    token: optional(
+      object('A token that the mesh shows to Vault, where it does not log in by itself.', {
+        secretKeyRef: object('Where the token is kept.', {
+          name: name('Name of the Secret.'),
+          key: name('Key in the Secret.'),
+          namespace: name('Namespace of the Secret: the control plane’s own.'),
+        }),
+      }),
+    ),
+    kubernetesAuth: optional(
+      object('Logs in with the controller’s service-account token, whose audience is `vault`.', {
+        mount: text('Path at which the auth method is mounted, without `auth/`.', { default: 'kubernetes' }),
+        role: name('Role of the auth method, bound to service account `osm-controller` and audience `vault`.'),
+      }),
+    ),
+    caSecretRef: optional(
+      object(
+        'Roots of Vault’s own serving certificate, in a Secret of the control plane’s namespace; the system’s where left out.',
+        {
+          name: name('Name of the Secret.'),
+          key: text('Key in the Secret.', { default: 'ca.crt' }),
+        },
+      ),
+    ),
+  },
+  {
+    rules: [
+      {
+        rule: 'has(self.token) != has(self.kubernetesAuth)',
+        message: 'exactly one of token and kubernetesAuth is needed',
+        holds: (self: { token?: object; kubernetesAuth?: object }) =>
+          (self.token === undefined) !== (self.kubernetesAuth === undefined),
+      },
+    ],
+  },
+);
+
+const certManager = object(
+  'cert-manager.',
+  {
+    issuerName: name('Name of the issuer; an `Issuer` is that of the control plane’s namespace.'),
+    issuerKind: text('Kind of the issuer: `Issuer`, `ClusterIssuer`, or one of another group’s.', {
+      default: 'Issuer',
     }),
-  }),
-});
-
-const certManager = object('cert-manager.', {
-  issuerName: name('Name of the issuer.'),
-  issuerKind: oneOf(['Issuer', 'ClusterIssuer'], 'Kind of the issuer.', 'Issuer'),
-  issuerGroup: text('API group of the issuer.', { default: 'cert-manager.io' }),
-  secretName: optional(text('Accepted without effect: the root comes with each certificate.')),
-});
+    issuerGroup: text('API group of the issuer; another one for issuers outside cert-manager.', {
+      default: 'cert-manager.io',
+    }),
+    secretName: optional(text('Accepted without effect: the root comes with each certificate.')),
+  },
+  {
+    rules: [
+      {
+        rule: "self.issuerGroup != 'cert-manager.io' || self.issuerKind in ['Issuer', 'ClusterIssuer']",
+        message: 'issuerKind must be Issuer or ClusterIssuer in group cert-manager.io',
+        fieldPath: '.issuerKind',
+        holds: (self: { issuerGroup: string; issuerKind: string }) =>
+          self.issuerGroup !== 'cert-manager.io' || ['Issuer', 'ClusterIssuer'].includes(self.issuerKind),
+      },
+    ],
+  },
+);
 
 const spec = object('Where workload certificates come from.', {
   provider: object(
@@ -62,6 +114,11 @@ export const meshRootCertificate = {
   spec,
   status: statusOf({
     state: optional(text('State of the rotation.')),
+    roots: optional(
+      text(
+        'PEM of the roots that its certificates were found to lead to, which peers trust; so they are known while the provider is down.',
+      ),
+    ),
     transitionAfter: optional(text('When the next step of the rotation may be taken.', { format: 'date-time' })),
     componentStatuses: optional(
       object('What each part of the mesh does with it.', {
@@ -75,5 +132,4 @@ export const meshRootCertificate = {
     ),
   }),
   columns: [{ name: 'Role', type: 'string', jsonPath: '.spec.role' }, ...readyColumns, age],
-  notYet: true,
 } as const satisfies KindDefinition;

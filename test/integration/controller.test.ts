@@ -76,6 +76,7 @@ describe('controller on a real API server', function () {
         logLevel: 'debug',
         tlsDirectory: files.tlsDirectory,
         clusterDomain: 'cluster.local',
+        vaultTokenPath: '/nonexistent',
       },
       log,
       version: 'test',

@@ -20,6 +20,11 @@ export function translateSecrets(secrets: SidecarSecrets): Resource[] {
   return [workload(secrets.workload), roots(secrets.roots)];
 }
 
+/** The roots alone, for a sidecar whose certificate is not there yet. */
+export function translateRoots(bundles: SidecarSecrets['roots']): Resource[] {
+  return [roots(bundles)];
+}
+
 /** Its version is the certificate's fingerprint: nothing derived from the key leaves as metadata. */
 function workload({ certificateChain, privateKey }: SidecarSecrets['workload']): Resource {
   return {

@@ -36,4 +36,4 @@ function present(resources: readonly (Resource | undefined)[]): Resource[] {
 }
 
 export { translateEndpoints } from './endpoints.ts';
-export { type SidecarSecrets, translateSecrets } from './secrets.ts';
+export { type SidecarSecrets, translateRoots, translateSecrets } from './secrets.ts';

@@ -6,9 +6,9 @@ import { connect, createServer } from 'node:tls';
 import { inspect } from 'node:util';
 import { type CertificateAuthority, createAuthority, parseAuthority } from '#certificates/ca.ts';
 import { CertificateError, type CertificateReason } from '#certificates/error.ts';
-import { createBuiltinIssuer } from '#certificates/issuer.ts';
-import { randomSerial } from '#certificates/keys.ts';
+import { ecdsa, randomSerial } from '#certificates/keys.ts';
 import { issueServing, issueWorkload } from '#certificates/leaf.ts';
+import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
 import { SecretBytes } from '#certificates/secret-bytes.ts';
 import * as x509 from '#certificates/x509.ts';
 
@@ -164,14 +164,21 @@ describe('a workload certificate', () => {
     for (const serial of serials) assert.match(serial, /^01[0-9a-f]{32}$/);
   });
 
-  it('comes from the built-in issuer with the lifetime of the moment', async () => {
-    let lifetimeMs = hour;
-    const issuer = createBuiltinIssuer({ authority, trustDomain: 'd', lifetimeMs: () => lifetimeMs, now: () => now });
-    const first = await issuer.issueWorkload(account);
-    lifetimeMs = 60_000;
-    const second = await issuer.issueWorkload(account);
-    assert.equal(first.notAfter - second.notAfter, hour - 60_000);
-    assert.deepEqual([...issuer.roots()], [['d', authority.rootsPem]]);
+  it('comes from the built-in provider with the lifetime that is asked for', async () => {
+    const provider = createBuiltinProvider(authority, () => now);
+    const issue = (lifetimeMs: number) => provider.issue(account, { trustDomain: 'd', lifetimeMs, keyType: ecdsa });
+    const [first, second] = await Promise.all([issue(hour), issue(60_000)]);
+    assert.equal(first.certificate.notAfter - second.certificate.notAfter, hour - 60_000);
+    assert.equal(first.rootPem, authority.rootsPem);
+    assert.equal(await provider.publishedRoots(), authority.rootsPem);
+  });
+
+  it('holds an RSA key of the size asked for, which may decrypt too', async () => {
+    const keyType = { kind: 'rsa', bits: 3072 } as const;
+    const { chainPem, privateKey } = await issueWorkload(authority, account, 't', { now, lifetimeMs: hour, keyType });
+    const parsed = new X509Certificate(chainPem);
+    assert.equal(parsed.publicKey.asymmetricKeyDetails?.modulusLength, 3072);
+    assert.ok(parsed.checkPrivateKey(createPrivateKey(privateKey.revealText())));
   });
 });
 

@@ -52,7 +52,6 @@ function createTestIssuer(clock: TestClock, lifetimeMs = hour): TestIssuer {
         ...times,
       };
     },
-    roots: () => new Map(),
   };
 }
 

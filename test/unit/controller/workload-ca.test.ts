@@ -1,72 +1,280 @@
-/** The workload CA's part of the controller, with a real authority: when certificates are issued anew. */
+/** The walk from one provider to another, with real authorities: what sidecars are given at each step, and when. */
 import assert from 'node:assert/strict';
 import { createAuthority } from '#certificates/ca.ts';
+import type { Choice, Source } from '#certificates/choice.ts';
+import { CertificateError } from '#certificates/error.ts';
+import { certificateFacts } from '#certificates/facts.ts';
 import type { WorkloadCertificate } from '#certificates/leaf.ts';
+import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
+import type { Provider, ProviderSpec } from '#certificates/providers/provider.ts';
+import { readCertificates } from '#certificates/pem.ts';
+import type { Trust } from '#certificates/trust.ts';
 import { createWorkloadCa, type WorkloadCa } from '#controller/workload-ca.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { SECRET } from '#xds/cache/types.ts';
+import type { ResourceMap } from '#xds/cache/snapshot.ts';
 
 const hour = 3_600_000;
+const account = 'shop/web';
+
+/** A provider outside: signs with an authority of its own, tells its roots only by certificates, and can be down. */
+interface Outside {
+  readonly provider: Provider;
+  rootPem: string;
+  down: boolean;
+  issues: number;
+}
+
+async function outside(name: string): Promise<Outside> {
+  const builtin = createBuiltinProvider(await createAuthority({ now: Date.now(), commonName: name }), Date.now);
+  const state: Outside = {
+    rootPem: (await builtin.publishedRoots()) ?? '',
+    down: false,
+    issues: 0,
+    provider: {
+      kind: 'vault',
+      async issue(...of) {
+        state.issues++;
+        if (state.down) throw new CertificateError('provider-unreachable', `${name} is down`);
+        return builtin.issue(...of);
+      },
+      publishedRoots: () => Promise.resolve(undefined),
+      close: () => undefined,
+    },
+  };
+  return state;
+}
+
+function source(name: string, trustDomain = 'cluster.local', knownRoots = ''): Source {
+  const secret = { namespace: 'osm-system', name };
+  return { root: { name, uid: `uid-${name}`, knownRoots }, trustDomain, provider: { kind: 'builtin', secret } };
+}
 
 describe('controller/workload-ca', () => {
-  const issued: WorkloadCertificate[] = [];
-  const errors: unknown[] = [];
-  let settings = { trustDomain: 'cluster.local', certificateLifetimeMs: 24 * hour };
-  let looks = 0;
+  let made: Map<string, Provider>;
+  let one: Outside;
+  let two: Outside;
+  let choice: Choice;
+  let settings: { certificateLifetimeMs: number; keyType: { kind: 'ecdsa' } };
+  let acknowledged: boolean;
+  let issued: WorkloadCertificate[];
+  let trusts: Trust[];
+  let given: ResourceMap[];
+  let remembered: string[];
+  let errors: unknown[];
+  let looks: number;
   let ca: WorkloadCa;
 
-  before(async () => {
-    const authority = await createAuthority({ now: Date.now() });
+  const chosen = (signing: Source, ...others: Source[]): Choice => ({
+    kind: 'chosen',
+    signing,
+    validating: [signing, ...others],
+  });
+  const nameOf = (spec: ProviderSpec): string => (spec.kind === 'builtin' ? spec.secret.name : '');
+
+  beforeEach(async () => {
+    [one, two] = [await outside('one'), await outside('two')];
+    made = new Map([
+      ['one', one.provider],
+      ['two', two.provider],
+    ]);
+    choice = chosen(source('one'));
+    settings = { certificateLifetimeMs: 24 * hour, keyType: { kind: 'ecdsa' } };
+    acknowledged = true;
+    [issued, trusts, given, remembered, errors, looks] = [[], [], [], [], [], 0];
+  });
+  afterEach(() => ca.stop());
+
+  function start(timing = { spreadMs: 30, longestSpreadMs: 60_000, lingerMs: 30 }): void {
     ca = createWorkloadCa({
-      load: () => {
-        looks += 1;
-        return Promise.resolve(authority);
+      choice: () => {
+        looks++;
+        return choice;
       },
       settings: () => settings,
+      provide(spec, known) {
+        const provider = made.get(nameOf(spec));
+        if (provider === undefined) throw new CertificateError('ca-secret-missing', `no ${nameOf(spec)}`);
+        return Promise.resolve(known?.provider === provider ? known : { id: nameOf(spec), provider });
+      },
+      throwAway: { namespace: 'osm-system', name: 'throw-away' },
+      remember: ({ name }) => remembered.push(name),
+      rootsAcknowledged: () => acknowledged,
       onEvent: (event) => {
         if (event.name === 'issued') issued.push(event.certificate);
       },
-      onAuthority: () => undefined,
+      onSigning: () => undefined,
+      onTrust: (trust) => trusts.push(trust),
       onError: (error) => errors.push(error),
       now: Date.now,
-      lookEveryMs: { missing: 1, found: 5 },
+      timing: { missingMs: 5, foundMs: 5, ...timing },
     });
     ca.start();
-    ca.subscribe('shop/web', () => undefined);
-  });
-  after(() => ca.stop());
+    ca.subscribe(account, (secrets) => given.push(secrets));
+  }
 
-  const certificates = (count: number): Promise<unknown> =>
-    eventually(`${count} certificates`, async () => issued.length >= count, {
-      deadlineMs: 5_000,
+  const until = (what: string, holds: () => boolean): Promise<unknown> =>
+    eventually(what, async () => holds(), {
+      deadlineMs: 10_000,
       everyMs: 5,
-      state: async () => `${issued.length} issued, errors: ${errors.join(', ')}`,
+      state: async () =>
+        `${issued.length} issued, trust ${trustNames().join(' ')}, ${JSON.stringify(ca.state())}, errors: ${errors.join(', ')}`,
     });
-  /** Every look that was under way has ended, and one more that began after. */
   const lookedAgain = (): Promise<unknown> => {
     const from = looks;
-    return eventually('two more looks', async () => looks >= from + 2, { deadlineMs: 5_000, everyMs: 5 });
+    return until('two more looks', () => looks >= from + 2);
   };
+  const signerOf = (certificate: WorkloadCertificate | undefined): string =>
+    certificate === undefined
+      ? ''
+      : (/CN=(.*)/.exec(readCertificates(certificate.chainPem)[0]?.issuer ?? '')?.[1] ?? '');
+  const trustNames = (trust = trusts.at(-1)): string[] =>
+    [...(trust ?? [])]
+      .flatMap(([domain, pem]) =>
+        readCertificates(pem).map(({ subject }) => `${domain}:${/CN=(.*)/.exec(subject)?.[1] ?? ''}`),
+      )
+      .toSorted();
+  const versions = (map: ResourceMap | undefined): (string | undefined)[] =>
+    ['workload', 'roots'].map((name) => map?.get(name)?.hash);
 
   it('issues once, and not again while nothing changes', async () => {
-    await certificates(1);
+    start();
+    await until('a certificate', () => issued.length === 1);
     await lookedAgain();
+    assert.equal(issued.length, 1);
+    assert.deepEqual(remembered, ['one'], 'the root is kept where other replicas see it');
+    assert.deepEqual(trustNames(), ['cluster.local:one']);
+  });
+
+  for (const [change, lifetimeMs] of [
+    ['a shorter lifetime', hour],
+    ['a longer lifetime', 48 * hour],
+  ] as const) {
+    it(`issues anew at once for ${change}, and then once`, async () => {
+      start({ spreadMs: 60_000, longestSpreadMs: 60_000, lingerMs: 60_000 });
+      await until('a certificate', () => issued.length === 1);
+      settings = { ...settings, certificateLifetimeMs: lifetimeMs };
+      await until('another certificate', () => issued.length === 2);
+      await lookedAgain();
+      assert.equal(issued.length, 2);
+      const { notAfter } = issued.at(-1) ?? assert.fail();
+      assert.ok(Math.abs(notAfter - Date.now() - lifetimeMs) < 60_000, new Date(notAfter).toISOString());
+    });
+  }
+
+  it('trusts both while one signs and the other is passive: one secret changes, and no certificate', async () => {
+    start();
+    await until('the secrets', () => given.at(-1)?.has('workload') === true);
+    const before = versions(given.at(-1));
+    choice = chosen(source('one'), source('two'));
+    await until('both are trusted', () => trustNames().length === 2);
+    await lookedAgain();
+    assert.deepEqual(trustNames(), ['cluster.local:one', 'cluster.local:two']);
+    assert.equal(issued.length, 1);
+    const after = versions(given.at(-1));
+    assert.equal(after[0], before[0], 'the certificate stays');
+    assert.notEqual(after[1], before[1], 'the roots are others');
+    assert.deepEqual(
+      [...(given.at(-1)?.values() ?? [])].map(({ type }) => type),
+      [SECRET, SECRET],
+    );
+    choice = chosen(source('one'));
+    await until('one is trusted no more', () => trustNames().length === 1);
     assert.equal(issued.length, 1);
   });
 
-  for (const [change, next, lifetimeMs] of [
-    ['a shorter lifetime', { certificateLifetimeMs: hour }, hour],
-    ['a longer lifetime', { certificateLifetimeMs: 48 * hour }, 48 * hour],
-    ['another trust domain', { trustDomain: 'example.com' }, 48 * hour],
-  ] as const) {
-    it(`issues anew at once for ${change}, and then once`, async () => {
-      const before = issued.length;
-      settings = { ...settings, ...next };
-      await certificates(before + 1);
-      await lookedAgain();
-      assert.equal(issued.length, before + 1);
-      const { notAfter, trustDomain } = issued.at(-1) ?? assert.fail();
-      assert.ok(Math.abs(notAfter - Date.now() - lifetimeMs) < 60_000, new Date(notAfter).toISOString());
-      assert.equal(trustDomain, settings.trustDomain);
-    });
-  }
+  it('lets a new provider sign when its roots are acknowledged, and drops the old ones when all certificates are new', async () => {
+    acknowledged = false;
+    start();
+    await until('a certificate', () => issued.length === 1);
+    choice = chosen(source('two'));
+    await until('both are trusted', () => trustNames().length === 2);
+    await lookedAgain();
+    assert.equal(issued.length, 1, 'no certificate that somebody does not trust yet');
+    acknowledged = true;
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+    assert.deepEqual(trustNames(trusts[1]), ['cluster.local:one', 'cluster.local:two']);
+    await until('the old one is trusted no more', () => trustNames().length === 1);
+    assert.deepEqual(trustNames(), ['cluster.local:two']);
+    assert.equal(issued.length, 2);
+  });
+
+  it('goes back half-way without a certificate in between', async () => {
+    acknowledged = false;
+    start();
+    await until('a certificate', () => issued.length === 1);
+    choice = chosen(source('two'));
+    await until('both are trusted', () => trustNames().length === 2);
+    choice = chosen(source('one'));
+    await until('one is trusted', () => trustNames().length === 1);
+    assert.deepEqual(trustNames(), ['cluster.local:one']);
+    assert.deepEqual([issued.length, two.issues], [1, 1], 'one certificate, and the throw-away one of the other');
+  });
+
+  it('changes the trust domain the same way', async () => {
+    start();
+    await until('a certificate', () => issued.length === 1);
+    choice = chosen(source('one', 'example.com'));
+    await until('the new trust domain', () => issued.at(-1)?.trustDomain === 'example.com');
+    assert.deepEqual(trustNames(trusts[1]), ['cluster.local:one', 'example.com:one']);
+    await until('the old one is gone', () => trustNames().length === 1);
+    assert.deepEqual(trustNames(), ['example.com:one']);
+    assert.equal(issued.length, 2);
+  });
+
+  it('keeps what it has when a choice cannot be followed, and says why', async () => {
+    start();
+    await until('a certificate', () => issued.length === 1);
+    choice = { kind: 'problem', key: 'too-many-root-certificates', message: 'three', about: [] };
+    await lookedAgain();
+    assert.deepEqual(trustNames(), ['cluster.local:one']);
+    assert.deepEqual(
+      certificateFacts(ca.state()).troubles.map(({ key }) => key),
+      ['too-many-root-certificates'],
+    );
+    choice = chosen(source('missing'));
+    await lookedAgain();
+    const facts = certificateFacts(ca.state());
+    assert.deepEqual([facts.signing?.rootCertificate, facts.troubles[0]?.key], ['one', 'ca-secret-missing']);
+    assert.deepEqual([issued.length, errors], [1, []]);
+  });
+
+  it('is not held up by a passive provider that is down', async () => {
+    two.down = true;
+    choice = chosen(source('one'), source('two'));
+    start();
+    await until('a certificate', () => issued.length === 1);
+    await until('the trouble', () => certificateFacts(ca.state()).troubles.length === 1);
+    const [trouble] = certificateFacts(ca.state()).troubles;
+    assert.deepEqual(trouble, { key: 'provider-unreachable', message: 'two is down', rootCertificate: 'two' });
+    assert.deepEqual(trustNames(), ['cluster.local:one']);
+  });
+
+  it('starts with the roots that were found before while its provider is down, and serves them without a certificate', async function () {
+    this.timeout(20_000);
+    one.down = true;
+    choice = chosen(source('one', 'cluster.local', one.rootPem));
+    start();
+    await until('loaded', () => ca.loaded);
+    await until('the roots', () => given.length > 0);
+    assert.deepEqual([...(given[0]?.keys() ?? [])], ['roots']);
+    await until('the trouble', () => certificateFacts(ca.state()).accountsFailing === 1);
+    const [trouble] = certificateFacts(ca.state()).troubles;
+    assert.match(trouble?.message ?? '', /MeshRootCertificate one.*one is down.*whose pods wait/);
+    one.down = false;
+    await until('the certificate', () => given.at(-1)?.has('workload') === true);
+    assert.equal(certificateFacts(ca.state()).troubles.length, 0);
+  });
+
+  it('spreads a root that a provider began to use by itself, before any certificate needs it', async () => {
+    start();
+    await until('a certificate', () => issued.length === 1);
+    made.set('one', two.provider); // the same MeshRootCertificate, and other roots behind it
+    settings = { ...settings, certificateLifetimeMs: 2 * hour };
+    await until('the new root signs', () => signerOf(issued.at(-1)) === 'two');
+    const widened = trusts.findIndex((trust) => trustNames(trust).length === 2);
+    assert.ok(widened > 0);
+    assert.equal(signerOf(issued[0]), 'one');
+    assert.equal(issued.length, 2);
+  });
 });

@@ -1,0 +1,117 @@
+/** What a provider outside answered, checked before any sidecar gets it: a wrong certificate must not replace a good one. */
+import type { X509Certificate } from 'node:crypto';
+import type { SigningRequest } from './csr.ts';
+import { CertificateError } from './error.ts';
+import type { WorkloadCertificate } from './leaf.ts';
+import { type Account, workloadNames } from './names.ts';
+import { fingerprintOf, isIssuedBy, isSelfSigned, readCertificates } from './pem.ts';
+
+export interface Answer {
+  /** PEM: the certificate, then whatever else came with it. */
+  readonly certificates: string;
+  /** PEM: authorities above it, in any order; empty when the provider names none. */
+  readonly authorities: string;
+}
+
+export interface Asked {
+  readonly account: Account;
+  readonly trustDomain: string;
+  readonly request: SigningRequest;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export interface Accepted {
+  readonly certificate: WorkloadCertificate;
+  /** PEM of the authority at the end of the chain: what peers must trust. */
+  readonly rootPem: string;
+}
+
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+const clientAuth = '1.3.6.1.5.5.7.3.2';
+
+/** Throws a CertificateError that says which peer would refuse it, and why. */
+export function accept(answer: Answer, { account, trustDomain, request, now }: Asked): Accepted {
+  const [leaf, ...others] = parse(answer);
+  if (leaf === undefined) throw unusable('holds no certificate');
+  checkUse(leaf, workloadNames(account, trustDomain).uri, request, now);
+  const path = pathAbove(leaf, others);
+  const top = path.at(-1);
+  if (top === undefined) {
+    throw new CertificateError(
+      'provider-root-unknown',
+      `The provider's answer names no authority that signed the certificate (its issuer is ${oneLine(leaf.issuer)}): ` +
+        'have it return its chain, or use an issuer that does',
+    );
+  }
+  const intermediates = path.filter((each) => !isSelfSigned(each));
+  return {
+    rootPem: top.toString(),
+    certificate: {
+      account,
+      trustDomain,
+      chainPem: [leaf, ...intermediates].map(String).join(''),
+      privateKey: request.privateKey,
+      notBefore: leaf.validFromDate.getTime(),
+      notAfter: leaf.validToDate.getTime(),
+      fingerprint: fingerprintOf(leaf),
+      serial: leaf.serialNumber.toLowerCase(),
+    },
+  };
+}
+
+function parse({ certificates, authorities }: Answer): X509Certificate[] {
+  try {
+    return [...readCertificates(certificates), ...readCertificates(authorities)];
+  } catch (error) {
+    throw unusable('cannot be parsed', error);
+  }
+}
+
+function checkUse(leaf: X509Certificate, uri: string, request: SigningRequest, now: number): void {
+  const key = leaf.publicKey.export({ type: 'spki', format: 'der' });
+  if (!key.equals(request.publicKey)) throw unusable('is for another key than the one that was asked for');
+  const uris = (leaf.subjectAltName ?? '')
+    .split(', ')
+    .filter((name) => name.startsWith('URI:'))
+    .map((name) => name.slice('URI:'.length));
+  if (uris.length !== 1 || uris[0] !== uri) {
+    throw unusable(`carries ${uris.length === 0 ? 'no URI name' : uris.join(', ')}, where peers want exactly ${uri}`);
+  }
+  if (leaf.validToDate.getTime() <= now) throw unusable(`expired on ${leaf.validTo}`);
+  // A minute for clocks that differ: peers have the same trouble, and it passes.
+  if (leaf.validFromDate.getTime() > now + 60_000) throw unusable(`is valid only from ${leaf.validFrom}`);
+  const usages = leaf.keyUsage as readonly string[] | undefined;
+  for (const [oid, name] of [
+    [serverAuth, 'server auth'],
+    [clientAuth, 'client auth'],
+  ] as const) {
+    if (usages !== undefined && !usages.includes(oid)) {
+      throw unusable(`may not be used for ${name}, which both ends of a connection need`);
+    }
+  }
+}
+
+/** The authorities above a certificate, the one that signed it first, as far as they are known. */
+function pathAbove(leaf: X509Certificate, pool: readonly X509Certificate[]): X509Certificate[] {
+  const path: X509Certificate[] = [];
+  for (let below = leaf; !isSelfSigned(below); ) {
+    const above = pool.find((candidate) => candidate.ca && !path.includes(candidate) && isIssuedBy(below, candidate));
+    if (above === undefined) break;
+    path.push(above);
+    below = above;
+  }
+  return path;
+}
+
+function unusable(what: string, cause?: unknown): CertificateError {
+  return new CertificateError(
+    'provider-certificate-unusable',
+    `The certificate that the provider returned ${what}`,
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+function oneLine(name: string): string {
+  return name.replaceAll('\n', ', ');
+}

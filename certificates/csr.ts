@@ -1,0 +1,44 @@
+import type { webcrypto } from 'node:crypto';
+import { organization } from './ca.ts';
+import { exportKey, generateKeys, type KeyType, signingAlgorithmOf } from './keys.ts';
+import { type Account, workloadNames } from './names.ts';
+import type { SecretBytes } from './secret-bytes.ts';
+import * as x509 from './x509.ts';
+
+/** A request for a workload certificate, with the key that it was made with: the key stays here. */
+export interface SigningRequest {
+  /** PEM, PKCS #10. */
+  readonly csrPem: string;
+  /** PEM, PKCS #8. */
+  readonly privateKey: SecretBytes;
+  /** DER, SubjectPublicKeyInfo: the certificate that comes back must hold it. */
+  readonly publicKey: Uint8Array;
+}
+
+/** Asks for the names that the built-in authority would give, and for use by both ends of a connection. */
+export async function createSigningRequest(
+  account: Account,
+  trustDomain: string,
+  keyType: KeyType,
+): Promise<SigningRequest> {
+  const { uri, dns, commonName } = workloadNames(account, trustDomain);
+  const keys: webcrypto.CryptoKeyPair = await generateKeys(keyType);
+  const csr = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: [{ O: [organization] }, ...(commonName === undefined ? [] : [{ CN: [commonName] }])],
+    keys,
+    signingAlgorithm: signingAlgorithmOf(keyType),
+    extensions: [
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'url', value: uri },
+        { type: 'dns', value: dns },
+      ]),
+    ],
+  });
+  return {
+    csrPem: `${csr.toString('pem')}\n`,
+    privateKey: await exportKey(keys.privateKey),
+    publicKey: new Uint8Array(csr.publicKey.rawData),
+  };
+}

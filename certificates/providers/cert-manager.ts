@@ -1,0 +1,178 @@
+/**
+ * cert-manager: a CertificateRequest for each certificate, waited for and then deleted. The key is made here and never
+ * leaves; cert-manager sees the request alone.
+ */
+import { KubernetesError } from '#kubernetes/error.ts';
+import { apiVersionOf, CertificateRequests } from '#kubernetes/kinds.ts';
+import { pathOf } from '#kubernetes/paths.ts';
+import { pause } from '#kubernetes/pause.ts';
+import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
+import { accept } from '../accept.ts';
+import { createSigningRequest } from '../csr.ts';
+import { CertificateError } from '../error.ts';
+import type { CertManagerSpec, Provider } from './provider.ts';
+
+export interface CertManagerOptions {
+  readonly client: KubernetesClient;
+  readonly spec: CertManagerSpec;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** How long a request may take, in milliseconds; 60,000 as in OSM. */
+  readonly deadlineMs?: number;
+  /** A request that could not be deleted: it stays in the cluster, under our label. */
+  readonly onLeftover?: (name: string, error: unknown) => void;
+}
+
+interface RequestStatus {
+  readonly conditions?: readonly {
+    readonly type: string;
+    readonly status: string;
+    readonly reason?: string;
+    readonly message?: string;
+  }[];
+  /** Base64 of PEM. */
+  readonly certificate?: string;
+  readonly ca?: string;
+}
+
+/** Between the end of a watch and the next look, in milliseconds: a watch that ends at once must not make a loop. */
+const againMs = 250;
+
+type State =
+  | { readonly kind: 'issued'; readonly certificates: string; readonly authorities: string }
+  | { readonly kind: 'over'; readonly reason: 'provider-denied' | 'provider-failed'; readonly words: string }
+  | { readonly kind: 'pending'; readonly words: string };
+
+export function createCertManagerProvider(options: CertManagerOptions): Provider {
+  const { client, spec, now, deadlineMs = 60_000 } = options;
+  const issuer = `${spec.issuer.kind} ${spec.issuer.name}`;
+
+  async function submit(csrPem: string, lifetimeMs: number): Promise<KubeObject> {
+    const body = {
+      apiVersion: apiVersionOf(CertificateRequests),
+      kind: CertificateRequests.kind,
+      metadata: {
+        generateName: 'osm-',
+        namespace: spec.namespace,
+        labels: { 'app.kubernetes.io/managed-by': 'osm-controller' },
+      },
+      spec: {
+        request: Buffer.from(csrPem).toString('base64'),
+        duration: `${Math.ceil(lifetimeMs / 1_000)}s`,
+        usages: ['digital signature', 'client auth', 'server auth'],
+        issuerRef: spec.issuer,
+      },
+    };
+    try {
+      return await client.request<KubeObject>('POST', pathOf(CertificateRequests, { namespace: spec.namespace }), body);
+    } catch (error) {
+      throw refusal(error);
+    }
+  }
+
+  /** Follows the request until it is issued or refused. */
+  async function outcome(submitted: KubeObject): Promise<Extract<State, { kind: 'issued' }>> {
+    const { name } = submitted.metadata;
+    const signal = AbortSignal.timeout(deadlineMs);
+    let last: KubeObject | undefined = submitted;
+    let words = 'cert-manager has not looked at it: is its controller running?';
+    for (;;) {
+      try {
+        for await (const object of versionsOf(last, signal)) {
+          const state = stateOf(object);
+          if (state.kind === 'issued') return state;
+          if (state.kind === 'over') {
+            throw new CertificateError(state.reason, `cert-manager's ${issuer} did not sign: ${state.words}`);
+          }
+          words = state.words || words;
+        }
+      } catch (error) {
+        if (signal.aborted) {
+          const message = `cert-manager's ${issuer} has not signed within ${deadlineMs / 1_000} s: ${words}`;
+          throw new CertificateError('provider-timeout', message, { cause: error });
+        }
+        if (error instanceof CertificateError) throw error;
+        // A watch that was cut is no answer of cert-manager's: look again. What cannot be read at all is.
+        if (!(error instanceof KubernetesError) || (error.status !== 0 && error.status !== 410)) throw refusal(error);
+      }
+      await pause(againMs, signal);
+      last = await client.get<KubeObject>(CertificateRequests, name, spec.namespace).catch((error: unknown) => {
+        throw refusal(error);
+      });
+      if (last === undefined) {
+        throw new CertificateError('provider-failed', `CertificateRequest ${name} was deleted before it was signed`);
+      }
+    }
+  }
+
+  async function* versionsOf(known: KubeObject, signal: AbortSignal): AsyncGenerator<KubeObject> {
+    signal.throwIfAborted();
+    yield known;
+    const watch = client.watch(CertificateRequests, {
+      namespace: spec.namespace,
+      fieldSelector: `metadata.name=${known.metadata.name}`,
+      resourceVersion: known.metadata.resourceVersion ?? '',
+      timeoutSeconds: Math.ceil(deadlineMs / 1_000) + 5,
+      idleMs: deadlineMs + 5_000,
+      signal,
+    });
+    for await (const event of watch) {
+      if (event.type === 'DELETED') return;
+      if (event.type !== 'BOOKMARK') yield event.object;
+    }
+  }
+
+  return {
+    kind: 'cert-manager',
+    async issue(account, { trustDomain, lifetimeMs, keyType }) {
+      const request = await createSigningRequest(account, trustDomain, keyType);
+      const submitted = await submit(request.csrPem, lifetimeMs);
+      try {
+        const answer = await outcome(submitted);
+        return accept(answer, { account, trustDomain, request, now: now() });
+      } finally {
+        const { name, uid } = submitted.metadata;
+        await client
+          .delete(CertificateRequests, name, spec.namespace, uid === undefined ? {} : { uid })
+          .catch((error: unknown) => options.onLeftover?.(name, error));
+      }
+    },
+    // An issuer says nothing of its roots; `status.ca` of a request does.
+    publishedRoots: () => Promise.resolve(undefined),
+    close: () => undefined,
+  };
+}
+
+function stateOf({ status }: KubeObject): State {
+  const { conditions = [], certificate = '', ca = '' } = (status ?? {}) as RequestStatus;
+  const find = (type: string) => conditions.find((condition) => condition.type === type);
+  const holds = (type: string): boolean => find(type)?.status === 'True';
+  const words = (type: string): string => find(type)?.message ?? '';
+  if (holds('Denied')) return { kind: 'over', reason: 'provider-denied', words: words('Denied') };
+  if (holds('InvalidRequest')) return { kind: 'over', reason: 'provider-failed', words: words('InvalidRequest') };
+  if (holds('Ready') && certificate !== '') {
+    return { kind: 'issued', certificates: fromBase64(certificate), authorities: fromBase64(ca) };
+  }
+  const ready = find('Ready');
+  if (ready?.reason === 'Failed') return { kind: 'over', reason: 'provider-failed', words: words('Ready') };
+  if (ready?.reason === 'Denied') return { kind: 'over', reason: 'provider-denied', words: words('Ready') };
+  return { kind: 'pending', words: words('Ready') };
+}
+
+/** What the API server's refusal means here. */
+function refusal(error: unknown): unknown {
+  if (error instanceof CertificateError || !(error instanceof KubernetesError)) return error;
+  const { status, words } = error;
+  if (status === 404) {
+    return new CertificateError(
+      'provider-not-found',
+      `The cluster knows no CertificateRequest: install cert-manager (${words})`,
+    );
+  }
+  const reason = [400, 403, 422].includes(status) ? 'provider-denied' : 'provider-unreachable';
+  return new CertificateError(reason, `A CertificateRequest could not be made or read: ${words}`, { cause: error });
+}
+
+function fromBase64(text: string): string {
+  return Buffer.from(text, 'base64').toString('utf8');
+}

@@ -1,0 +1,67 @@
+/** What all providers of workload certificates have in common. */
+import type { Accepted } from '../accept.ts';
+import type { KeyType } from '../keys.ts';
+import type { Account } from '../names.ts';
+import type { SecretName } from '../secret-store.ts';
+
+/** Also a metric label. */
+export type ProviderKind = 'builtin' | 'cert-manager' | 'vault';
+
+/** One value in a Secret of the control plane's namespace. */
+export interface SecretKey {
+  readonly name: string;
+  readonly key: string;
+}
+
+/** Where certificates come from, as a MeshRootCertificate says it; a value, so that two can be compared. */
+export type ProviderSpec = BuiltinSpec | CertManagerSpec | VaultSpec;
+
+/** The authority in a Secret, made by us or a user's own. */
+export interface BuiltinSpec {
+  readonly kind: 'builtin';
+  readonly secret: SecretName;
+}
+
+export interface CertManagerSpec {
+  readonly kind: 'cert-manager';
+  /** Of the CertificateRequests: the control plane's, and so that of an `Issuer` too. */
+  readonly namespace: string;
+  readonly issuer: { readonly name: string; readonly kind: string; readonly group: string };
+}
+
+export interface VaultSpec {
+  readonly kind: 'vault';
+  /** E.g. `https://vault.vault.svc:8200`. */
+  readonly address: string;
+  /** Path of the PKI engine, e.g. `pki` or `teams/mesh/pki`. */
+  readonly mount: string;
+  readonly role: string;
+  /** Vault Enterprise's namespace. */
+  readonly vaultNamespace: string | undefined;
+  readonly login:
+    | { readonly kind: 'token'; readonly secret: SecretKey }
+    | { readonly kind: 'kubernetes'; readonly mount: string; readonly role: string };
+  /** PEM roots of Vault's own serving certificate; the system's where there is none. */
+  readonly ca: SecretKey | undefined;
+}
+
+/** What a certificate should be. */
+export interface Wanted {
+  readonly trustDomain: string;
+  readonly lifetimeMs: number;
+  readonly keyType: KeyType;
+}
+
+export interface Provider {
+  readonly kind: ProviderKind;
+  /** A new certificate with a new key, and the root above it. Throws a CertificateError with the provider's own words. */
+  issue(account: Account, wanted: Wanted): Promise<Accepted>;
+  /** PEM roots, as far as the provider tells them without issuing; undefined where only a certificate shows them. */
+  publishedRoots(): Promise<string | undefined>;
+  close(): void;
+}
+
+/** PEM of what peers must trust: asked for, or read off a certificate that nobody uses and whose key is dropped. */
+export async function discoverRoots(provider: Provider, throwAway: Account, wanted: Wanted): Promise<string> {
+  return (await provider.publishedRoots()) ?? (await provider.issue(throwAway, wanted)).rootPem;
+}

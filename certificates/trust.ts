@@ -1,0 +1,31 @@
+/** What peers trust: PEM roots by trust domain. Values, compared and merged; pure. */
+import { fingerprintOf, mergeRoots, readCertificates } from './pem.ts';
+
+export type Trust = ReadonlyMap<string, string>;
+
+export const noTrust: Trust = new Map();
+
+/** Several bundles as one. Expired roots are left out, and with them a domain that has no other. */
+export function mergeTrust(parts: Iterable<Trust>, now: number): Trust {
+  const bundles = new Map<string, string[]>();
+  for (const part of parts) {
+    for (const [domain, pem] of part) bundles.set(domain, [...(bundles.get(domain) ?? []), pem]);
+  }
+  const merged = [...bundles]
+    .map(([domain, pems]) => [domain, mergeRoots(pems, now)] as const)
+    .filter(([, pem]) => pem !== '')
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return new Map(merged);
+}
+
+export function sameTrust(a: Trust, b: Trust): boolean {
+  return a.size === b.size && [...a].every(([domain, pem]) => b.get(domain) === pem);
+}
+
+/** True when each root of a part is in the whole, under the same domain. */
+export function covers(whole: Trust, part: Trust): boolean {
+  return [...part].every(([domain, pem]) => {
+    const known = new Set(readCertificates(whole.get(domain) ?? '').map(fingerprintOf));
+    return readCertificates(pem).every((root) => known.has(fingerprintOf(root)));
+  });
+}

@@ -1,0 +1,121 @@
+/** One provider in use: what it is made from, which roots its certificates lead to, and what is wrong with it. */
+import type { Source } from '#certificates/choice.ts';
+import { CertificateError } from '#certificates/error.ts';
+import { type Trouble, troubleOf } from '#certificates/facts.ts';
+import type { Account } from '#certificates/leaf.ts';
+import { mergeRoots } from '#certificates/pem.ts';
+import type { MadeProvider } from '#certificates/providers/create.ts';
+import { discoverRoots, type ProviderSpec, type Wanted } from '#certificates/providers/provider.ts';
+import type { Trust } from '#certificates/trust.ts';
+import { backoffMs } from '#kubernetes/backoff.ts';
+
+export interface SourceOptions {
+  readonly provide: (spec: ProviderSpec, known: MadeProvider | undefined) => Promise<MadeProvider>;
+  /** Whose certificate shows an issuer's roots where it does not tell them. */
+  readonly throwAway: Account;
+  readonly wanted: (trustDomain: string) => Wanted;
+  /** Keeps roots that were found where every replica sees them. */
+  readonly remember: (root: { readonly name: string; readonly uid: string }, rootsPem: string) => void;
+  /** Something is known that was not before: whoever follows the source looks again. */
+  readonly changed: () => void;
+  readonly now: () => number;
+}
+
+export interface CertificateSource {
+  readonly source: Source;
+  /** The provider as it could last be made; undefined before the first time. */
+  readonly made: MadeProvider | undefined;
+  readonly trouble: Trouble | undefined;
+  /** Its roots under its trust domain; empty while none is known. */
+  trust(): Trust;
+  /** Takes up what the MeshRootCertificate and the Secrets say now. Never throws: what is wrong is its trouble. */
+  refresh(source: Source): Promise<void>;
+  /** A certificate led to this root. */
+  noteRoot(rootPem: string): void;
+  close(): void;
+}
+
+const firstRetryMs = 1_000;
+const longestRetryMs = 30_000;
+
+export function createCertificateSource(first: Source, options: SourceOptions): CertificateSource {
+  const { now } = options;
+  let source = first;
+  let made: MadeProvider | undefined;
+  let roots = '';
+  let makingTrouble: Trouble | undefined;
+  let discoveryTrouble: Trouble | undefined;
+  let discovering = false;
+  let failures = 0;
+  let notUntil = 0;
+  let closed = false;
+
+  function take(rootsPem: string): void {
+    const merged = mergeRoots([roots, rootsPem], now());
+    if (merged === roots) return;
+    roots = merged;
+    if (source.root !== undefined) options.remember(source.root, roots);
+    options.changed();
+  }
+
+  async function discover({ id, provider }: MadeProvider): Promise<void> {
+    discovering = true;
+    try {
+      const found = await discoverRoots(provider, options.throwAway, options.wanted(source.trustDomain));
+      if (closed || made?.id !== id) return;
+      failures = 0;
+      discoveryTrouble = undefined;
+      take(found);
+    } catch (error) {
+      failures++;
+      notUntil = now() + backoffMs(failures, { firstMs: firstRetryMs, longestMs: longestRetryMs, random: Math.random });
+      discoveryTrouble = troubleOf(error);
+      if (!closed) options.changed();
+    } finally {
+      discovering = false;
+    }
+  }
+
+  return {
+    get source() {
+      return source;
+    },
+    get made() {
+      return made;
+    },
+    get trouble() {
+      return makingTrouble ?? discoveryTrouble;
+    },
+    trust: () => (roots === '' ? new Map() : new Map([[source.trustDomain, roots]])),
+    async refresh(next) {
+      source = next;
+      try {
+        const again = await options.provide(next.provider, made);
+        makingTrouble = undefined;
+        if (again !== made) {
+          made?.provider.close();
+          made = again;
+          failures = 0;
+          notUntil = 0;
+          discoveryTrouble = undefined;
+        }
+      } catch (error) {
+        if (!(error instanceof CertificateError)) throw error;
+        makingTrouble = troubleOf(error);
+        return;
+      }
+      if (made.provider.kind === 'builtin') {
+        // Its Secret says it all: a root that was taken out of there is trusted no more.
+        roots = (await made.provider.publishedRoots()) ?? '';
+        return;
+      }
+      roots = mergeRoots([roots, next.root?.knownRoots ?? ''], now());
+      if (roots === '' && !discovering && now() >= notUntil) void discover(made);
+    },
+    noteRoot: take,
+    close() {
+      closed = true;
+      made?.provider.close();
+    },
+  };
+}

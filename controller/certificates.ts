@@ -1,0 +1,100 @@
+/** The workload CA with the cluster around it: where its choice, its Secrets and its memory are, and whom it tells. */
+import { readFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { chooseIssuers } from '#certificates/choice.ts';
+import { certificateFacts, nameOf } from '#certificates/facts.ts';
+import { provide } from '#certificates/providers/create.ts';
+import { SecretBytes } from '#certificates/secret-bytes.ts';
+import type { EventRecorder } from '#kubernetes/events.ts';
+import type { KubernetesClient } from '#kubernetes/types.ts';
+import { certificateEvents } from './certificate-events.ts';
+import type { Environment } from './environment.ts';
+import { type Metrics, watchCertificates } from './metrics.ts';
+import { rememberRoots } from './root-memory.ts';
+import type { Stores } from './stores.ts';
+import { createWorkloadCa, type WorkloadCa, type WorkloadCaTiming } from './workload-ca.ts';
+
+export interface CertificatesOptions {
+  readonly client: KubernetesClient;
+  readonly environment: Environment;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly stores: Stores;
+  readonly record: EventRecorder['record'];
+  readonly rootsAcknowledged: () => boolean;
+  readonly timing?: Partial<WorkloadCaTiming> | undefined;
+}
+
+export interface Certificates extends Omit<WorkloadCa, 'loaded'> {
+  /** Why certificates cannot be issued yet, as a sentence for readiness; undefined when they can. */
+  readonly waitingFor: string | undefined;
+}
+
+/** How often it is looked whether something is to be told, in milliseconds. */
+const tellEveryMs = 5_000;
+
+export function createCertificates(options: CertificatesOptions): Certificates {
+  const { client, environment, log, metrics, stores, record, rootsAcknowledged, timing } = options;
+  const { namespace } = environment;
+  const context = {
+    client,
+    namespace,
+    readServiceAccountToken: async () => new SecretBytes(await readFile(environment.vaultTokenPath)),
+    rsaBits: () => stores.settings()?.rsaBits ?? 2048,
+    now: Date.now,
+    onLeftover: (name: string, error: unknown) =>
+      log.warn({ err: error }, `CertificateRequest ${name} was not deleted`),
+  };
+  const ca = createWorkloadCa({
+    choice() {
+      const settings = stores.settings();
+      if (settings === undefined || stores.waitingFor().length > 0) return undefined;
+      return chooseIssuers(stores.rootCertificates(), { ...settings, namespace });
+    },
+    settings: stores.settings,
+    provide: (spec, known) => provide(spec, context, known),
+    throwAway: { namespace, name: 'osm-root-discovery' },
+    remember(root, rootsPem) {
+      rememberRoots(context, root, rootsPem).catch((error: unknown) =>
+        log.error({ err: error }, `the roots of MeshRootCertificate ${root.name} were not kept in its status`),
+      );
+    },
+    rootsAcknowledged,
+    now: Date.now,
+    onSigning: (source) =>
+      log.info({ trustDomain: source.trustDomain }, `${nameOf(source)} signs workload certificates`),
+    onTrust: (trust) => log.info({ trustDomains: [...trust.keys()] }, 'sidecars are given other roots'),
+    onError: (error) => log.error({ err: error }, 'the certificate providers could not be looked at'),
+    onEvent: (event, signing) => events.onEvent(event, signing),
+    ...(timing === undefined ? {} : { timing }),
+  });
+  const events = certificateEvents({
+    ...{ log, metrics, record, now: Date.now },
+    state: () => ca.state(),
+    subject: (name) => (name === undefined ? stores.meshConfig() : stores.rootCertificate(name)),
+  });
+  watchCertificates(metrics, () => {
+    const facts = certificateFacts(ca.state());
+    return { ...facts, troubles: facts.troubles.length };
+  });
+  let telling: NodeJS.Timeout | undefined;
+
+  return {
+    lookNow: () => ca.lookNow(),
+    state: () => ca.state(),
+    subscribe: (account, onSecrets) => ca.subscribe(account, onSecrets),
+    start() {
+      telling = setInterval(() => events.tell(), tellEveryMs);
+      ca.start();
+    },
+    stop() {
+      clearInterval(telling);
+      ca.stop();
+    },
+    get waitingFor() {
+      if (ca.loaded) return undefined;
+      const [trouble] = certificateFacts(ca.state()).troubles;
+      return `no provider of workload certificates is ready${trouble === undefined ? '' : `: ${trouble.message}`}`;
+    },
+  };
+}

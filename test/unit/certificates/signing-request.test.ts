@@ -1,0 +1,213 @@
+/** What we ask a provider outside for, and what we take from it. */
+import assert from 'node:assert/strict';
+import { createPrivateKey, createPublicKey, webcrypto } from 'node:crypto';
+import { accept, type Asked } from '#certificates/accept.ts';
+import { backdateMs, type CertificateAuthority, createAuthority, parseAuthority } from '#certificates/ca.ts';
+import { createSigningRequest, type SigningRequest } from '#certificates/csr.ts';
+import { CertificateError } from '#certificates/error.ts';
+import { ecdsa, ecdsaP256, exportKey, type KeyType, randomSerial } from '#certificates/keys.ts';
+import { mergeRoots, readCertificates } from '#certificates/pem.ts';
+import { covers, mergeTrust, sameTrust } from '#certificates/trust.ts';
+import * as x509 from '#certificates/x509.ts';
+
+const now = Date.now();
+const hour = 3_600_000;
+const account = { namespace: 'bookstore', name: 'book.buyer' };
+const uri = 'spiffe://cluster.local/ns/bookstore/sa/book.buyer';
+const dns = 'book.buyer.bookstore.cluster.local';
+
+describe('a signing request', () => {
+  const types: readonly KeyType[] = [ecdsa, { kind: 'rsa', bits: 2048 }, { kind: 'rsa', bits: 4096 }];
+  for (const type of types) {
+    it(`names the account in URI, DNS name and subject, with a key of its own (${JSON.stringify(type)})`, async () => {
+      const request = await createSigningRequest(account, 'cluster.local', type);
+      const parsed = new x509.Pkcs10CertificateRequest(request.csrPem);
+      assert.ok(await parsed.verify());
+      assert.equal(parsed.subject, `O=Open Service Mesh, CN=${dns}`);
+      const names = parsed.extensions
+        .find((each) => each instanceof x509.SubjectAlternativeNameExtension)
+        ?.names.toJSON();
+      assert.deepEqual(names, [
+        { type: 'url', value: uri },
+        { type: 'dns', value: dns },
+      ]);
+      const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+      const usages = parsed.extensions.find((each) => each instanceof x509.ExtendedKeyUsageExtension)?.usages;
+      assert.deepEqual(usages?.toSorted(), [serverAuth, clientAuth].toSorted());
+      const key = createPrivateKey(request.privateKey.revealText());
+      assert.equal(key.asymmetricKeyType, type.kind === 'rsa' ? 'rsa' : 'ec');
+      if (type.kind === 'rsa') assert.equal(key.asymmetricKeyDetails?.modulusLength, type.bits);
+      assert.ok(createPublicKey(key).export({ type: 'spki', format: 'der' }).equals(request.publicKey));
+      assert.ok(!JSON.stringify(request).includes('PRIVATE'), 'the key is redacted in the type');
+    });
+  }
+
+  it('leaves out a common name that is longer than 64', async () => {
+    const long = { namespace: 'n'.repeat(40), name: 'a'.repeat(40) };
+    const { csrPem } = await createSigningRequest(long, 'cluster.local', ecdsa);
+    assert.equal(new x509.Pkcs10CertificateRequest(csrPem).subject, 'O=Open Service Mesh');
+  });
+});
+
+/** An authority below another, as PKIs have them. */
+async function intermediate(above: CertificateAuthority, name: string): Promise<CertificateAuthority> {
+  const keys = await webcrypto.subtle.generateKey(ecdsaP256, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: randomSerial(),
+    subject: [{ CN: [name] }],
+    issuer: above.issuer.subjectName,
+    notBefore: new Date(now - backdateMs),
+    notAfter: new Date(now + 24 * hour),
+    signingAlgorithm: above.signing.algorithm,
+    publicKey: keys.publicKey,
+    signingKey: above.signing.key,
+    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+  });
+  return parseAuthority(
+    `${certificate.toString('pem')}\n${above.certificatePem}`,
+    await exportKey(keys.privateKey),
+    now,
+  );
+}
+
+interface Signed {
+  readonly names?: x509.JsonGeneralNames;
+  readonly usages?: string[];
+  readonly from?: number;
+  readonly until?: number;
+  readonly key?: webcrypto.CryptoKey;
+}
+
+async function sign(by: CertificateAuthority, request: SigningRequest, options: Signed = {}): Promise<string> {
+  const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: randomSerial(),
+    subject: [],
+    issuer: by.issuer.subjectName,
+    notBefore: new Date(options.from ?? now - backdateMs),
+    notAfter: new Date(options.until ?? now + hour),
+    signingAlgorithm: by.signing.algorithm,
+    publicKey: options.key ?? (await new x509.Pkcs10CertificateRequest(request.csrPem).publicKey.export()),
+    signingKey: by.signing.key,
+    extensions: [
+      new x509.ExtendedKeyUsageExtension(options.usages ?? [serverAuth, clientAuth]),
+      new x509.SubjectAlternativeNameExtension(options.names ?? [{ type: 'url', value: uri }]),
+    ],
+  });
+  return `${certificate.toString('pem')}\n`;
+}
+
+describe('a certificate from outside', () => {
+  let root: CertificateAuthority;
+  let middle: CertificateAuthority;
+  let lower: CertificateAuthority;
+  let asked: Asked;
+  before(async () => {
+    root = await createAuthority({ now, commonName: 'root' });
+    middle = await intermediate(root, 'middle');
+    lower = await intermediate(middle, 'lower');
+    const request = await createSigningRequest(account, 'cluster.local', ecdsa);
+    asked = { account, trustDomain: 'cluster.local', request, now };
+  });
+
+  const refused = async (options: Signed, words: RegExp): Promise<void> => {
+    const certificates = await sign(root, asked.request, options);
+    assert.throws(
+      () => accept({ certificates, authorities: root.rootsPem }, asked),
+      (error) => {
+        assert.ok(error instanceof CertificateError);
+        assert.equal(error.reason, 'provider-certificate-unusable');
+        assert.match(error.message, words);
+        return true;
+      },
+    );
+  };
+
+  it('is taken with its key, and its root apart', async () => {
+    const { certificate, rootPem } = accept(
+      { certificates: await sign(root, asked.request), authorities: root.rootsPem },
+      asked,
+    );
+    assert.equal(rootPem, root.rootsPem);
+    assert.equal(readCertificates(certificate.chainPem).length, 1);
+    assert.equal(certificate.privateKey, asked.request.privateKey);
+    assert.ok(Math.abs(certificate.notAfter - (now + hour)) < 1_000);
+    assert.match(certificate.fingerprint, /^[0-9a-f]{64}$/);
+    assert.match(certificate.serial, /^[0-9a-f]+$/);
+  });
+
+  it('has its chain put in order, whichever way the provider lists it', async () => {
+    const leaf = await sign(lower, asked.request);
+    const above = [root, middle, lower].map(
+      ({ certificatePem }) => certificatePem.split(/(?<=END CERTIFICATE-----\n)/)[0],
+    );
+    for (const authorities of [above, above.toReversed(), [...above, ...above]]) {
+      const { certificate, rootPem } = accept({ certificates: leaf, authorities: authorities.join('\n') }, asked);
+      assert.equal(rootPem, root.rootsPem);
+      const subjects = readCertificates(certificate.chainPem).map(({ subject }) => subject ?? '');
+      assert.deepEqual(subjects.slice(1), ['CN=lower', 'CN=middle']);
+    }
+  });
+
+  it('has the last link that is known as root where the provider keeps the real one back', async () => {
+    const leaf = await sign(lower, asked.request);
+    const [own = ''] = lower.certificatePem.split(/(?<=END CERTIFICATE-----\n)/);
+    const { rootPem } = accept({ certificates: leaf + own, authorities: '' }, asked);
+    assert.equal(readCertificates(rootPem)[0]?.subject, 'CN=lower');
+  });
+
+  it('is refused without any authority above it', async () => {
+    const certificates = await sign(root, asked.request);
+    const other = await createAuthority({ now, commonName: 'another' });
+    for (const authorities of ['', other.rootsPem]) {
+      assert.throws(() => accept({ certificates, authorities }, asked), { reason: 'provider-root-unknown' });
+    }
+  });
+
+  it('is refused with other names', async () => {
+    const url = (value: string) => ({ type: 'url' as const, value });
+    await refused({ names: [url('spiffe://cluster.local/ns/bookstore/sa/thief')] }, /thief/);
+    await refused({ names: [url(uri), url('spiffe://cluster.local/ns/bookstore/sa/thief')] }, /thief/);
+    await refused({ names: [{ type: 'dns', value: dns }] }, /no URI name/);
+  });
+
+  it('is refused when it is of no use for both ends, not valid now, or for another key', async () => {
+    await refused({ usages: [x509.ExtendedKeyUsage.serverAuth] }, /client auth/);
+    await refused({ usages: [x509.ExtendedKeyUsage.clientAuth] }, /server auth/);
+    await refused({ from: now - 2 * hour, until: now - hour }, /expired/);
+    await refused({ from: now + hour, until: now + 2 * hour }, /valid only from/);
+    const { publicKey } = await webcrypto.subtle.generateKey(ecdsaP256, true, ['sign', 'verify']);
+    await refused({ key: publicKey }, /another key/);
+  });
+
+  it('is refused when it is none', () => {
+    const broken = '-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n';
+    for (const certificates of ['', broken]) {
+      assert.throws(() => accept({ certificates, authorities: '' }, asked), {
+        reason: 'provider-certificate-unusable',
+      });
+    }
+  });
+});
+
+describe('roots', () => {
+  it('are merged into the same bytes in any order, each once, without those that expired', async () => {
+    const [a, b] = [await createAuthority({ now }), await createAuthority({ now })];
+    const old = await createAuthority({ now: now - hour, lifetimeMs: 60_000 + hour });
+    const merged = mergeRoots([a.rootsPem, b.rootsPem, old.rootsPem], now);
+    assert.equal(merged, mergeRoots([b.rootsPem + a.rootsPem, old.rootsPem, a.rootsPem], now));
+    assert.equal(readCertificates(merged).length, 3);
+    assert.equal(readCertificates(mergeRoots([merged], now + 2 * hour)).length, 2);
+  });
+
+  it('are kept apart by trust domain', async () => {
+    const [a, b] = [(await createAuthority({ now })).rootsPem, (await createAuthority({ now })).rootsPem];
+    const both = mergeTrust([new Map([['one', a]]), new Map([['two', b]]), new Map([['one', b]])], now);
+    assert.deepEqual([...both.keys()], ['one', 'two']);
+    assert.ok(covers(both, new Map([['one', a + b]])));
+    assert.ok(!covers(both, new Map([['two', a]])));
+    assert.ok(!covers(both, new Map([['three', a]])));
+    assert.ok(sameTrust(both, mergeTrust([both, new Map([['two', b]])], now)));
+    assert.ok(!sameTrust(both, mergeTrust([both, new Map([['two', a]])], now)));
+  });
+});
