@@ -24,6 +24,8 @@ export interface ControlPlaneSettings {
   readonly nativeSidecars: boolean;
   readonly injector: ComponentSettings;
   readonly controller: ComponentSettings;
+  /** Secrets of the control plane's namespace that MeshRootCertificates name, sorted. */
+  readonly providerSecrets: readonly string[];
   /** The ClusterRole that owns what stands outside the control plane's namespace. */
   readonly owner: Owner;
 }

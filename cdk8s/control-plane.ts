@@ -11,9 +11,10 @@ import {
   recommendedLabels,
   serviceAccountUidAnnotation,
   tlsSecretName,
+  vaultTokenDirectory,
 } from './names.ts';
-import { bind } from './rights.ts';
-import { downwardEnv, type EnvVar, Workload } from './workload.ts';
+import { addProviderSecrets, bind } from './rights.ts';
+import { downwardEnv, type EnvVar, type ProjectedToken, Workload } from './workload.ts';
 
 /** Labels of everything made for a mesh. */
 export function meshLabels(meshName: string): Record<string, string> {
@@ -44,10 +45,13 @@ export function controlPlaneObjects(settings: ControlPlaneSettings): Manifest[] 
       containerPorts: { xds: ports.xds, api: ports.api },
       servicePorts: { xds: ports.xds, api: ports.api, health: ports.health },
       env: [],
+      // Shown to Vault alone: the API server takes no token of this audience.
+      tokens: [{ audience: 'vault', directory: vaultTokenDirectory }],
       // Streams close over 10 s, so that sidecars do not all move to the other replica at once.
       terminationGraceSeconds: 45,
     });
     bind(chart, controllerName, settings.namespace, 'namespace');
+    addProviderSecrets(chart, settings.namespace, settings.providerSecrets);
   });
   return objects.map((object) => ownedOutside(object, settings));
 }
@@ -61,6 +65,7 @@ interface ComponentProps {
   readonly env: readonly EnvVar[];
   readonly terminationGraceSeconds: number;
   readonly preStopSeconds?: number;
+  readonly tokens?: readonly ProjectedToken[];
 }
 
 /** Account, rights, Service and Deployment of one program. */
@@ -107,6 +112,7 @@ class Component extends Construct {
       ],
       ports: props.containerPorts,
       tlsSecret: tlsSecretName(name),
+      ...(props.tokens === undefined ? {} : { tokens: props.tokens }),
       podLabels: recommendedLabels(settings.meshName, operatorName),
       podAnnotations:
         component.serviceAccountUid === undefined ? {} : { [serviceAccountUidAnnotation]: component.serviceAccountUid },

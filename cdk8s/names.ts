@@ -18,6 +18,8 @@ export const guardConfigMapName = 'osm-guard';
 export const trustConfigMapName = 'osm-trust';
 export const workloadRootSecretName = 'osm-ca-bundle';
 export const controlPlaneCaSecretName = 'osm-control-plane-ca';
+/** Role and RoleBinding by which the controller reads the Secrets that MeshRootCertificates name. */
+export const providerSecretsRoleName = 'osm-controller-providers';
 export const leaseName = 'osm-operator';
 export const meshConfigName = 'osm-mesh-config';
 
@@ -25,6 +27,9 @@ export const ports = { webhooks: 9090, health: 9091, api: 9092, xds: 15128 } as 
 
 /** On everything that the operator makes; its value is the mesh. What carries it and is no longer wanted is pruned. */
 export const managedByLabel = 'openservicemesh.io/managed-by-mesh';
+
+/** Where the controller's own token for Vault is mounted, as `token`. */
+export const vaultTokenDirectory = '/var/run/secrets/osm/vault';
 
 /** On the pods of injector and controller: the UID of the ServiceAccount that their tokens are of. */
 export const serviceAccountUidAnnotation = 'openservicemesh.io/service-account-uid';

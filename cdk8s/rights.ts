@@ -14,6 +14,7 @@ import {
   meshConfigName,
   operatorName,
   ownerRoleName,
+  providerSecretsRoleName,
   tlsSecretName,
   trustConfigMapName,
   workloadRootSecretName,
@@ -65,6 +66,9 @@ export const operatorRules: readonly Rule[] = [
   on('', ['secrets'], ['create']),
   // Where injector and controller answer: asked for their certificates while the control-plane CA rotates.
   on('', ['pods'], ['list']),
+  // Secrets that MeshRootCertificates name. The operator must hold what it grants, and cannot know their names before.
+  on('', ['secrets'], ['get']),
+  on('config.openservicemesh.io', ['meshrootcertificates'], read),
   on('', ['services', 'serviceaccounts'], read),
   on('', ['services', 'serviceaccounts'], write, components),
   on('apps', ['deployments'], read),
@@ -72,8 +76,9 @@ export const operatorRules: readonly Rule[] = [
   on('policy', ['poddisruptionbudgets'], read),
   on('policy', ['poddisruptionbudgets'], write, components),
   on(rbac, ['roles'], ['bind'], [controllerName]),
-  on(rbac, ['rolebindings'], read),
-  on(rbac, ['rolebindings'], write, [controllerName]),
+  on(rbac, ['roles', 'rolebindings'], read),
+  on(rbac, ['roles'], write, [providerSecretsRoleName]),
+  on(rbac, ['rolebindings'], write, [controllerName, providerSecretsRoleName]),
   on('coordination.k8s.io', ['leases'], ['create']),
   on('coordination.k8s.io', ['leases'], ['get', 'update', 'patch'], [leaseName]),
   on('events.k8s.io', ['events'], ['create', 'patch']),
@@ -117,15 +122,31 @@ export const controllerClusterRules: readonly Rule[] = [
 ];
 
 /**
- * The one Secret that the controller reads, the workload root; its conditions on the MeshConfig; and the Lease that says
- * which controller reports.
+ * The one Secret that the controller reads by itself, the workload root (others, which MeshRootCertificates name, it reads by a Role
+ * of the operator's making: `addProviderSecrets`); its conditions; requests to cert-manager; and the Lease that says which
+ * controller reports.
  */
 export const controllerRules: readonly Rule[] = [
   on('', ['secrets'], ['get'], [workloadRootSecretName]),
   on('config.openservicemesh.io', ['meshconfigs/status'], ['patch'], [meshConfigName]),
+  on('config.openservicemesh.io', ['meshrootcertificates/status'], ['get', 'patch']),
+  on('cert-manager.io', ['certificaterequests'], ['create', 'get', 'watch', 'delete']),
   on('coordination.k8s.io', ['leases'], ['create']),
   on('coordination.k8s.io', ['leases'], ['get', 'update'], [controllerName]),
 ];
+
+/** Lets the controller read exactly these Secrets; nothing where there is none. */
+export function addProviderSecrets(scope: Construct, namespace: string, secrets: readonly string[]): void {
+  if (secrets.length === 0) return;
+  role(scope, providerSecretsRoleName, [on('', ['secrets'], ['get'], [...secrets])], namespace);
+  add(scope, {
+    apiVersion: `${rbac}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: providerSecretsRoleName, namespace },
+    roleRef: { apiGroup: rbac, kind: 'Role', name: providerSecretsRoleName },
+    subjects: [{ kind: 'ServiceAccount', name: controllerName, namespace }],
+  });
+}
 
 /** Every role, and the operator's own account and bindings; those of injector and controller are the operator's work. */
 export class Rights extends Construct {

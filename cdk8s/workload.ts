@@ -16,6 +16,12 @@ export interface Placement {
   readonly affinity?: object | undefined;
 }
 
+/** A token of one hour for one audience, as the file `token` in a directory. */
+export interface ProjectedToken {
+  readonly audience: string;
+  readonly directory: string;
+}
+
 export interface WorkloadProps extends Placement {
   /** Name of Deployment, ServiceAccount and container, and the value of the label `app`. */
   readonly name: string;
@@ -30,6 +36,8 @@ export interface WorkloadProps extends Placement {
   readonly ports?: Readonly<Record<string, number>>;
   /** Secret mounted at `OSM_TLS_DIR`. */
   readonly tlsSecret?: string;
+  /** Tokens of the pod's own account, beside the one for the API server. */
+  readonly tokens?: readonly ProjectedToken[];
   /** Labels of the pods beside `app`. */
   readonly podLabels: Readonly<Record<string, string>>;
   /** Annotations of the pods; a change rolls them. */
@@ -109,7 +117,13 @@ function podSpec(props: WorkloadProps): object {
       },
     ],
     containers: [container(props)],
-    ...(tlsSecret === undefined ? {} : { volumes: [{ name: 'tls', secret: { secretName: tlsSecret } }] }),
+    ...listed('volumes', [
+      ...(tlsSecret === undefined ? [] : [{ name: 'tls', secret: { secretName: tlsSecret } }]),
+      ...(props.tokens ?? []).map(({ audience }) => ({
+        name: tokenVolume(audience),
+        projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 3600, path: 'token' } }] },
+      })),
+    ]),
   };
 }
 
@@ -141,10 +155,24 @@ function container(props: WorkloadProps): object {
       capabilities: { drop: ['ALL'] },
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    ...(props.tlsSecret === undefined
-      ? {}
-      : { volumeMounts: [{ name: 'tls', mountPath: tlsDirectory, readOnly: true }] }),
+    ...listed('volumeMounts', [
+      ...(props.tlsSecret === undefined ? [] : [{ name: 'tls', mountPath: tlsDirectory, readOnly: true }]),
+      ...(props.tokens ?? []).map(({ audience, directory }) => ({
+        name: tokenVolume(audience),
+        mountPath: directory,
+        readOnly: true,
+      })),
+    ]),
   };
+}
+
+function tokenVolume(audience: string): string {
+  return `${audience}-token`;
+}
+
+/** A field that is left out where its list is empty. */
+function listed(field: string, items: readonly object[]): object {
+  return items.length === 0 ? {} : { [field]: items };
 }
 
 /** Preferred, not required: a cluster of one node must hold both replicas. */

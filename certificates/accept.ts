@@ -5,6 +5,7 @@ import { CertificateError } from './error.ts';
 import type { WorkloadCertificate } from './leaf.ts';
 import { type Account, workloadNames } from './names.ts';
 import { fingerprintOf, isIssuedBy, isSelfSigned, readCertificates } from './pem.ts';
+import * as x509 from './x509.ts';
 
 export interface Answer {
   /** PEM: the certificate, then whatever else came with it. */
@@ -23,7 +24,7 @@ export interface Asked {
 
 export interface Accepted {
   readonly certificate: WorkloadCertificate;
-  /** PEM of the authority at the end of the chain: what peers must trust. */
+  /** PEM of the self-signed authority at the end of the chain: what peers must trust. */
   readonly rootPem: string;
 }
 
@@ -36,12 +37,14 @@ export function accept(answer: Answer, { account, trustDomain, request, now }: A
   if (leaf === undefined) throw unusable('holds no certificate');
   checkUse(leaf, workloadNames(account, trustDomain).uri, request, now);
   const path = pathAbove(leaf, others);
-  const top = path.at(-1);
-  if (top === undefined) {
+  const top = path.at(-1) ?? leaf;
+  if (!isSelfSigned(top)) {
+    // Envoy's SPIFFE check takes an intermediate for no anchor, even where it is the one that is trusted.
     throw new CertificateError(
       'provider-root-unknown',
-      `The provider's answer names no authority that signed the certificate (its issuer is ${oneLine(leaf.issuer)}): ` +
-        'have it return its chain, or use an issuer that does',
+      `The provider's answer holds no root: its chain ends with a certificate issued by ${oneLine(top.issuer)}. ` +
+        'Give the provider that chain up to the self-signed one (Vault: import the root into the mount; ' +
+        'cert-manager: put it into ca.crt of the issuer)',
     );
   }
   const intermediates = path.filter((each) => !isSelfSigned(each));
@@ -81,6 +84,13 @@ function checkUse(leaf: X509Certificate, uri: string, request: SigningRequest, n
   if (leaf.validToDate.getTime() <= now) throw unusable(`expired on ${leaf.validTo}`);
   // A minute for clocks that differ: peers have the same trouble, and it passes.
   if (leaf.validFromDate.getTime() > now + 60_000) throw unusable(`is valid only from ${leaf.validFrom}`);
+  // Envoy's SPIFFE check refuses a leaf that could sign others, and takes one that says nothing for such.
+  const parsed = new x509.X509Certificate(new Uint8Array(leaf.raw));
+  const flags = parsed.getExtension(x509.KeyUsagesExtension)?.usages ?? 0;
+  const { digitalSignature, keyCertSign, cRLSign } = x509.KeyUsageFlags;
+  if (leaf.ca || (flags & digitalSignature) === 0 || (flags & (keyCertSign | cRLSign)) !== 0) {
+    throw unusable('must carry the key usage digital signature, and none of an authority');
+  }
   const usages = leaf.keyUsage as readonly string[] | undefined;
   for (const [oid, name] of [
     [serverAuth, 'server auth'],

@@ -60,7 +60,7 @@ export async function createAuthority(options: CreateAuthorityOptions): Promise<
 
 /**
  * Reads an authority, ours or a user's own. Throws a CertificateError that says what is wrong with it: a key of another
- * certificate, a certificate that may not issue, one that is not valid now, a chain whose links do not fit.
+ * certificate, a certificate that may not issue, one that is not valid now, a chain whose links do not fit or that ends without its root.
  */
 export async function parseAuthority(
   certificatePem: string,
@@ -88,6 +88,13 @@ export async function parseAuthority(
   }
   checkLinks(chain);
   const top = chain.at(-1) ?? own;
+  if (!isSelfSigned(top)) {
+    throw new CertificateError(
+      'ca-root-missing',
+      `ca.crt ends with the certificate of ${top.subject.replaceAll('\n', ', ')}, which is no root: ` +
+        'put its issuers behind it, up to the self-signed one. Peers (Envoy) trust nothing less',
+    );
+  }
   return {
     certificatePem,
     privateKey,
@@ -95,7 +102,6 @@ export async function parseAuthority(
       .filter((each) => !isSelfSigned(each))
       .map(toPem)
       .join(''),
-    // A chain that ends without its root: the last link is what peers are given to trust.
     rootsPem: toPem(top),
     fingerprint: fingerprintOf(own),
     notAfter,

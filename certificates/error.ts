@@ -8,6 +8,7 @@ export type CertificateReason =
   | 'ca-key-unsupported'
   | 'ca-key-mismatch'
   | 'ca-chain-broken'
+  | 'ca-root-missing'
   | 'ca-secret-incomplete'
   | 'ca-secret-missing'
   | ProviderReason;

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Source } from '#certificates/choice.ts';
 import { certificateFacts, nameOf, type CertificateState, troubleOf } from '#certificates/facts.ts';
 import type { WorkloadCacheEvent } from '#certificates/workload-cache.ts';
-import type { EventNote } from '#kubernetes/events.ts';
+import type { EventNote } from '#kubernetes/event-object.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import type { Metrics } from './metrics.ts';
 

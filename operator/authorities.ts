@@ -32,6 +32,8 @@ export interface Authorities {
   make(step: Extract<Step, { kind: 'make-ca' }>): Promise<boolean>;
   /** Takes the rotation of the control-plane CA one step on. Throws a conflict when its Secret is not as it was seen. */
   rotate(step: Extract<Step, { kind: 'rotate-ca' }>): Promise<boolean>;
+  /** Makes a workload root in this Secret, unless there is one. False: it is there already. */
+  makeRoot(secret: string): Promise<boolean>;
   /** Issues a serving certificate from the control-plane CA into its Secret. Throws a CertificateError. */
   issue(step: Extract<Step, { kind: 'issue' }>): Promise<boolean>;
 }
@@ -56,28 +58,41 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
     return parseAuthority(certificate, new SecretBytes(key), now());
   }
 
+  /** By POST alone, so that what is there is never overwritten. */
+  async function create(
+    name: string,
+    commonName: string,
+    more: { readonly data?: Record<string, string>; readonly annotations?: Record<string, string> } = {},
+  ): Promise<boolean> {
+    const made = await createAuthority({ now: now(), commonName });
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace, annotations: more.annotations ?? {} },
+      type: 'Opaque',
+      data: { ...authorityData(made), ...more.data },
+    };
+    try {
+      const written = await client.create<ManagedObject>(Secrets, secret, { fieldManager });
+      writes.note(undefined, written, now());
+      return true;
+    } catch (error) {
+      if (isAlreadyExists(error)) return false; // its event is on its way to the store
+      throw error;
+    }
+  }
+
   return {
-    async make({ ca, formerPem, request }) {
-      const made = await createAuthority({ now: now(), commonName: commonNames[ca] });
+    make({ ca, formerPem, request }) {
+      const former = formerPem === undefined ? {} : { [keys.formerCertificate]: base64(formerPem) };
       const answered = request === undefined ? {} : { [annotations.request]: request };
-      const secret = {
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata: { name: secretNames[ca], namespace, annotations: answered },
-        type: 'Opaque',
-        data: {
-          ...authorityData(made),
-          ...(formerPem === undefined ? {} : { [keys.formerCertificate]: base64(formerPem) }),
-        },
-      };
-      try {
-        const written = await client.create<ManagedObject>(Secrets, secret, { fieldManager });
-        writes.note(undefined, written, now());
-        return true;
-      } catch (error) {
-        if (isAlreadyExists(error)) return false; // its event is on its way to the store
-        throw error;
-      }
+      return create(secretNames[ca], commonNames[ca], { data: former, annotations: answered });
+    },
+
+    async makeRoot(name) {
+      // Whatever it holds: a user's own authority is the controller's to judge.
+      if ((await client.get(Secrets, name, namespace)) !== undefined) return false;
+      return create(name, commonNames.workload);
     },
 
     async rotate({ move, ca, resourceVersion }) {

@@ -60,6 +60,8 @@ async function carryOut(step: Step, executor: Executor): Promise<boolean> {
       return authorities.make(step);
     case 'rotate-ca':
       return authorities.rotate(step);
+    case 'make-root':
+      return authorities.makeRoot(step.secret);
     case 'issue':
       return authorities.issue(step);
     case 'check':
@@ -83,6 +85,8 @@ function subjectOf(step: Step): string {
       return `${step.ca} authority`;
     case 'rotate-ca':
       return `control-plane authority: ${step.move.kind}`;
+    case 'make-root':
+      return `workload root ${step.secret}`;
     case 'issue':
       return `serving certificate of ${step.component}`;
     case 'check':

@@ -59,6 +59,7 @@ export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptio
     guard: guardState(stores, writes, namespace, now),
     controlPlaneCa,
     workloadRoot: readAuthority(secret(workloadRootSecretName), workloadRootSecretName),
+    rootCertificates: [...stores.rootCertificates.store.values()],
     serving: {
       [injectorName]: readServingCertificate(tls[injectorName]),
       [controllerName]: readServingCertificate(tls[controllerName]),

@@ -8,6 +8,7 @@ export const localKinds: readonly Kind[] = [
   kinds.Services,
   kinds.Deployments,
   kinds.PodDisruptionBudgets,
+  kinds.Roles,
   kinds.RoleBindings,
 ];
 

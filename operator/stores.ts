@@ -23,12 +23,14 @@ import type {
 } from '#kubernetes/types.ts';
 import { CONTROL_PLANE, IGNORE, MONITORED_BY } from '#webhook/inject/names.ts';
 import { clusterKinds, localKinds } from './own-kinds.ts';
-import type { ManagedObject, ObservedNamespace } from './plan/observed.ts';
+import type { ManagedObject, ObservedNamespace, ObservedRootCertificate } from './plan/observed.ts';
+import { observedRootCertificate } from './root-certificates.ts';
 
 export interface Stores {
   /** Of every namespace; only the one of ours makes a mesh. */
   readonly meshConfigs: Reflector<KubeObject>;
   readonly namespaces: Reflector<ObservedNamespace>;
+  readonly rootCertificates: Reflector<ObservedRootCertificate>;
   /** Kubelet version by node. */
   readonly nodes: Reflector<string>;
   readonly ownerRole: Reflector<KubeObject>;
@@ -64,6 +66,9 @@ export function createStores({ client, namespace, onTransition }: StoresOptions)
 
   const meshConfigs = reflect(kinds.MeshConfigs, named(meshConfigName), (object) => object);
   const namespaces = reflect(kinds.Namespaces, {}, namespaceOf);
+  const rootCertificates = reflect(kinds.MeshRootCertificates, { namespace }, (object) =>
+    observedRootCertificate(object, namespace),
+  );
   const nodes = reflect(kinds.Nodes, {}, kubeletVersion);
   const ownerRole = reflect(kinds.ClusterRoles, named(ownerRoleName), (object) => object);
   const guard = reflect(kinds.ConfigMaps, local(guardConfigMapName), whole(kinds.ConfigMaps));
@@ -84,7 +89,7 @@ export function createStores({ client, namespace, onTransition }: StoresOptions)
   const unsynced = (): string[] => [
     ...new Set(made.filter(({ reflector }) => !reflector.isSynced).map(({ kind }) => kind)),
   ];
-  return { meshConfigs, namespaces, nodes, ownerRole, guard, secrets, managed, all, unsynced };
+  return { meshConfigs, namespaces, rootCertificates, nodes, ownerRole, guard, secrets, managed, all, unsynced };
 }
 
 function namespaceOf({ metadata }: KubeObject): ObservedNamespace {

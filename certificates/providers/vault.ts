@@ -57,15 +57,15 @@ export function createVaultProvider({ spec, http, login, rsaBits, now }: VaultOp
 
   async function sign(account: Account, wanted: Wanted): Promise<Accepted> {
     let keyType = demanded ?? wanted.keyType;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const request = await createSigningRequest(account, wanted.trustDomain, keyType);
       try {
         const answer = await withToken(`${mount}/sign/${role}`, { csr: request.csrPem, ...fields(account, wanted) });
         return taken(answer, account, wanted, request);
       } catch (error) {
         const other = error instanceof VaultRefusal ? demandedKey(error.words, keyType, rsaBits()) : undefined;
-        // Each demand is for a longer key or another type than before, but a role may want both in turn.
-        if (other === undefined || other.kind === demanded?.kind) throw error;
+        // First the type, then the length: a role that wants a third thing has changed meanwhile.
+        if (other === undefined || tries === 3) throw error;
         demanded = keyType = other;
       }
     }

@@ -102,6 +102,15 @@ export type ObservedCa =
   | { readonly kind: 'unreadable'; readonly message: string }
   | { readonly kind: 'present'; readonly authority: ObservedAuthority };
 
+/** What the operator takes from a MeshRootCertificate: Secrets of the control plane's namespace that it names. */
+export interface ObservedRootCertificate {
+  readonly name: string;
+  /** Those that the controller must read. */
+  readonly secrets: readonly string[];
+  /** The Secret of an authority whose key is in the cluster: made when it does not exist. */
+  readonly authority: string | undefined;
+}
+
 export interface Observed {
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -126,6 +135,7 @@ export interface Observed {
   /** Value of the MeshConfig's annotation that asks for a new control-plane CA. */
   readonly rotationRequest: string | undefined;
   readonly workloadRoot: ObservedCa;
+  readonly rootCertificates: readonly ObservedRootCertificate[];
   /** Absent, unreadable or expired ones are undefined or refused by the plan: they are ours to replace. */
   readonly serving: Readonly<Record<ComponentName, ServingCertificate | undefined>>;
 }

@@ -37,6 +37,8 @@ export type Step =
       readonly resourceVersion: string;
       readonly reason: string;
     }
+  /** Make a root that a MeshRootCertificate names, unless its Secret is there. */
+  | { readonly kind: 'make-root'; readonly secret: string; readonly reason: string }
   /** Issue a serving certificate from the control-plane CA, the former one while a rotation waits, and store it. */
   | {
       readonly kind: 'issue';

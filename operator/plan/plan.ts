@@ -7,7 +7,13 @@
  */
 import { controlPlaneObjects } from '#cdk8s/control-plane.ts';
 import type { Manifest, Owner } from '#cdk8s/manifest.ts';
-import { injectorName, managedByLabel, tlsSecretName, trustConfigMapName } from '#cdk8s/names.ts';
+import {
+  injectorName,
+  managedByLabel,
+  tlsSecretName,
+  trustConfigMapName,
+  workloadRootSecretName,
+} from '#cdk8s/names.ts';
 import { mutatingWebhookName, webhookConfigurations } from '#cdk8s/webhooks.ts';
 import type { MeshConfigSpec } from '#crds/types.ts';
 import { issueSteps, timeToRenewal } from './certificates.ts';
@@ -124,6 +130,7 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
     steps: [
       ...guard,
       ...certificateSteps(rotation, () => issueSteps(authority, spec.meshName, observed)),
+      ...rootSteps(observed),
       ...apply(trust, 'trust'),
       { kind: 'check', objects: workloads, reason: 'control-plane' },
       ...apply(
@@ -176,6 +183,13 @@ function authoritySteps(observed: Observed): Step[] {
     steps.push({ kind: 'make-ca', ca: 'workload', reason: 'authority-missing' });
   }
   return steps;
+}
+
+/** Roots that MeshRootCertificates name; the executor looks whether they are there, since we watch no Secret of unknown name. */
+function rootSteps({ rootCertificates }: Observed): Step[] {
+  const wanted = new Set(rootCertificates.flatMap(({ authority }) => authority ?? []));
+  wanted.delete(workloadRootSecretName);
+  return [...wanted].toSorted().map((secret) => ({ kind: 'make-root', secret, reason: 'root-named' }));
 }
 
 function authoritiesReason(observed: Observed): Reason {

@@ -1,7 +1,7 @@
 /** From a MeshConfig and the cluster to the settings that the control plane's objects are a function of. */
 import type { ControlPlaneSettings } from '#cdk8s/control-plane-settings.ts';
 import type { Owner } from '#cdk8s/manifest.ts';
-import { controllerName, injectorName } from '#cdk8s/names.ts';
+import { controllerName, injectorName, workloadRootSecretName } from '#cdk8s/names.ts';
 import type { MeshConfigSpec } from '#crds/types.ts';
 import type { ComponentName, Observed } from './observed.ts';
 
@@ -17,8 +17,15 @@ export function controlPlaneSettings(spec: MeshConfigSpec, owner: Owner, observe
     nativeSidecars: nativeSidecars(observed.kubeletVersions),
     injector: { ...controlPlane.injector, serviceAccountUid: serviceAccountUid(injectorName, observed) },
     controller: { ...controlPlane.controller, serviceAccountUid: serviceAccountUid(controllerName, observed) },
+    providerSecrets: providerSecrets(observed),
     owner,
   };
+}
+
+/** What the controller may read beside the workload root, for which it needs no leave of ours. */
+export function providerSecrets({ rootCertificates }: Pick<Observed, 'rootCertificates'>): string[] {
+  const named = rootCertificates.flatMap(({ secrets }) => secrets).filter((name) => name !== workloadRootSecretName);
+  return [...new Set(named)].toSorted();
 }
 
 /** UID of the component's ServiceAccount, or undefined while none is stored. */

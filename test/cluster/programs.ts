@@ -8,6 +8,7 @@ import { must, run } from './process.ts';
 
 export const KUBERNETES_VERSION = '1.34.4';
 export const COREDNS_VERSION = '1.12.4';
+export const CERT_MANAGER_VERSION = '1.19.2';
 
 /** The version of Envoy's binary, of its protocol in `xds/proto`, and of the sidecar image: they go together. */
 export const ENVOY_VERSION = '1.40.0';
@@ -49,6 +50,21 @@ export function ensureKube(say: Say = sayOnStderr): Promise<string> {
 /** Path of the CoreDNS binary, built from its Go module on first use. */
 export function ensureCoreDns(say: Say = sayOnStderr): Promise<string> {
   return ensureGoProgram({ name: 'coredns', version: COREDNS_VERSION, ldflags: [], coldMinutes: 1, links: [] }, say);
+}
+
+/** Path of cert-manager's controllers, built from its Go module on first use; its CRDs are in `crds/` beside it. */
+export function ensureCertManager(say: Say = sayOnStderr): Promise<string> {
+  return ensureGoProgram(
+    {
+      name: 'cert-manager',
+      version: CERT_MANAGER_VERSION,
+      ldflags: [],
+      coldMinutes: 4,
+      links: [],
+      copies: { module: 'github.com/cert-manager/cert-manager', directory: 'deploy/crds', as: 'crds' },
+    },
+    say,
+  );
 }
 
 /** Path of the `pause` binary, the process of a pod's sandbox. */
@@ -97,6 +113,8 @@ interface GoProgram {
   readonly coldMinutes: number;
   /** Other names beside the binary, links to it. */
   readonly links: readonly string[];
+  /** A directory of a module that is copied beside the binary. */
+  readonly copies?: { readonly module: string; readonly directory: string; readonly as: string };
 }
 
 async function ensureGoProgram(program: GoProgram, say: Say): Promise<string> {
@@ -141,6 +159,12 @@ async function ensureGoProgram(program: GoProgram, say: Say): Promise<string> {
       }
     } finally {
       clearInterval(heartbeat);
+    }
+    if (program.copies !== undefined) {
+      const { module, directory: from, as } = program.copies;
+      const found = await must('go', ['list', '-m', '-f', '{{.Dir}}', module], { cwd: sources });
+      // The module cache is read-only, and so would the copy be.
+      await must('cp', ['-r', '--no-preserve=mode', join(found.trim(), from), join(directory, as)]);
     }
     for (const link of program.links) await symlink(program.name, join(directory, link));
     say(`built ${program.name} in ${Math.round((Date.now() - started) / 1000)} s`);

@@ -106,6 +106,7 @@ describe('problems on a real API server', function () {
         logLevel: 'info',
         tlsDirectory: files.tlsDirectory,
         clusterDomain: 'cluster.local',
+        vaultTokenPath: '/nonexistent',
       },
       log,
       version: 'test',

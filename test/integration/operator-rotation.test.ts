@@ -87,6 +87,7 @@ describe('rotation of the control-plane CA on a real API server', function () {
         logLevel: 'info',
         tlsDirectory: await follow(kinds.Secrets, 'osm-controller-tls', 'osm-controller-0', lateMs[1] ?? 0),
         clusterDomain: 'cluster.local',
+        vaultTokenPath: '/nonexistent',
       },
       log: pino({ level: 'warn' }, { write: (line: string) => void log.push(line.trim()) }),
       version: 'test',

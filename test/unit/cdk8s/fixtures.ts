@@ -19,6 +19,7 @@ export function settings(changes: Partial<ControlPlaneSettings> = {}): ControlPl
     nativeSidecars: true,
     injector: { replicas: 2, serviceAccountUid: 'uid-of-osm-injector' },
     controller: { replicas: 2, serviceAccountUid: 'uid-of-osm-controller' },
+    providerSecrets: [],
     owner,
     ...changes,
   };

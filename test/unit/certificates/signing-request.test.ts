@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, webcrypto } from 'node:crypto';
 import { accept, type Asked } from '#certificates/accept.ts';
-import { backdateMs, type CertificateAuthority, createAuthority, parseAuthority } from '#certificates/ca.ts';
+import { backdateMs, type CertificateAuthority, createAuthority } from '#certificates/ca.ts';
 import { createSigningRequest, type SigningRequest } from '#certificates/csr.ts';
 import { CertificateError } from '#certificates/error.ts';
-import { ecdsa, ecdsaP256, exportKey, type KeyType, randomSerial } from '#certificates/keys.ts';
+import { ecdsa, ecdsaP256, type KeyType, randomSerial } from '#certificates/keys.ts';
 import { mergeRoots, readCertificates } from '#certificates/pem.ts';
 import { covers, mergeTrust, sameTrust } from '#certificates/trust.ts';
 import * as x509 from '#certificates/x509.ts';
+import { intermediateOf } from '#test/support/authorities.ts';
 
 const now = Date.now();
 const hour = 3_600_000;
@@ -49,30 +50,10 @@ describe('a signing request', () => {
   });
 });
 
-/** An authority below another, as PKIs have them. */
-async function intermediate(above: CertificateAuthority, name: string): Promise<CertificateAuthority> {
-  const keys = await webcrypto.subtle.generateKey(ecdsaP256, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: randomSerial(),
-    subject: [{ CN: [name] }],
-    issuer: above.issuer.subjectName,
-    notBefore: new Date(now - backdateMs),
-    notAfter: new Date(now + 24 * hour),
-    signingAlgorithm: above.signing.algorithm,
-    publicKey: keys.publicKey,
-    signingKey: above.signing.key,
-    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
-  });
-  return parseAuthority(
-    `${certificate.toString('pem')}\n${above.certificatePem}`,
-    await exportKey(keys.privateKey),
-    now,
-  );
-}
-
 interface Signed {
   readonly names?: x509.JsonGeneralNames;
   readonly usages?: string[];
+  readonly flags?: x509.KeyUsageFlags | undefined;
   readonly from?: number;
   readonly until?: number;
   readonly key?: webcrypto.CryptoKey;
@@ -80,6 +61,8 @@ interface Signed {
 
 async function sign(by: CertificateAuthority, request: SigningRequest, options: Signed = {}): Promise<string> {
   const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+  const { digitalSignature } = x509.KeyUsageFlags;
+  const flags = 'flags' in options ? options.flags : digitalSignature;
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),
     subject: [],
@@ -90,6 +73,7 @@ async function sign(by: CertificateAuthority, request: SigningRequest, options: 
     publicKey: options.key ?? (await new x509.Pkcs10CertificateRequest(request.csrPem).publicKey.export()),
     signingKey: by.signing.key,
     extensions: [
+      ...(flags === undefined ? [] : [new x509.KeyUsagesExtension(flags, true)]),
       new x509.ExtendedKeyUsageExtension(options.usages ?? [serverAuth, clientAuth]),
       new x509.SubjectAlternativeNameExtension(options.names ?? [{ type: 'url', value: uri }]),
     ],
@@ -104,8 +88,8 @@ describe('a certificate from outside', () => {
   let asked: Asked;
   before(async () => {
     root = await createAuthority({ now, commonName: 'root' });
-    middle = await intermediate(root, 'middle');
-    lower = await intermediate(middle, 'lower');
+    middle = await intermediateOf(root, 'middle');
+    lower = await intermediateOf(middle, 'lower');
     const request = await createSigningRequest(account, 'cluster.local', ecdsa);
     asked = { account, trustDomain: 'cluster.local', request, now };
   });
@@ -149,11 +133,15 @@ describe('a certificate from outside', () => {
     }
   });
 
-  it('has the last link that is known as root where the provider keeps the real one back', async () => {
+  it('is refused where the provider keeps the root back', async () => {
     const leaf = await sign(lower, asked.request);
-    const [own = ''] = lower.certificatePem.split(/(?<=END CERTIFICATE-----\n)/);
-    const { rootPem } = accept({ certificates: leaf + own, authorities: '' }, asked);
-    assert.equal(readCertificates(rootPem)[0]?.subject, 'CN=lower');
+    const [one = '', two = ''] = lower.certificatePem.split(/(?<=END CERTIFICATE-----\n)/);
+    for (const authorities of [one, one + two]) {
+      assert.throws(() => accept({ certificates: leaf, authorities }, asked), {
+        reason: 'provider-root-unknown',
+        message: authorities === one ? /issued by CN=middle/ : /issued by .*CN=root/,
+      });
+    }
   });
 
   it('is refused without any authority above it', async () => {
@@ -174,6 +162,10 @@ describe('a certificate from outside', () => {
   it('is refused when it is of no use for both ends, not valid now, or for another key', async () => {
     await refused({ usages: [x509.ExtendedKeyUsage.serverAuth] }, /client auth/);
     await refused({ usages: [x509.ExtendedKeyUsage.clientAuth] }, /server auth/);
+    const { digitalSignature, keyCertSign } = x509.KeyUsageFlags;
+    for (const flags of [undefined, digitalSignature | keyCertSign, x509.KeyUsageFlags.keyEncipherment]) {
+      await refused({ flags }, /digital signature/);
+    }
     await refused({ from: now - 2 * hour, until: now - hour }, /expired/);
     await refused({ from: now + hour, until: now + 2 * hour }, /valid only from/);
     const { publicKey } = await webcrypto.subtle.generateKey(ecdsaP256, true, ['sign', 'verify']);

@@ -53,6 +53,7 @@ export function observed(changes: Partial<Observed> = {}): Observed {
     replicas: undefined,
     waits: defaultWaits,
     rotationRequest: undefined,
+    rootCertificates: [],
     serving: { 'osm-injector': serving('osm-injector'), 'osm-controller': serving('osm-controller') },
     ...changes,
   };
@@ -113,6 +114,8 @@ export function line(step: Step): string {
       return `make-ca ${step.ca}`;
     case 'rotate-ca':
       return `rotate-ca ${step.move.kind}: ${step.reason}`;
+    case 'make-root':
+      return `make-root ${step.secret}`;
     case 'issue':
       return `issue ${step.component}: ${step.reason}`;
     case 'check':

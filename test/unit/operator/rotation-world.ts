@@ -208,6 +208,8 @@ export class World {
         return this.#authorities.make(step);
       case 'rotate-ca':
         return this.#authorities.rotate(step);
+      case 'make-root':
+        return this.#authorities.makeRoot(step.secret);
       case 'issue':
         return this.#authorities.issue(step);
       case 'apply':
