@@ -59,7 +59,8 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
       spec: {
         request: Buffer.from(csrPem).toString('base64'),
         duration: `${Math.ceil(lifetimeMs / 1_000)}s`,
-        usages: ['digital signature', 'client auth', 'server auth'],
+        // In the order of the request's own: cert-manager compares the two as lists, and refuses what differs.
+        usages: ['digital signature', 'server auth', 'client auth'],
         issuerRef: spec.issuer,
       },
     };

@@ -22,6 +22,25 @@ export async function applyAll(admin: Client, objects: readonly KubeObject[]): P
   }
 }
 
+/** The controller's account with the rights that the operator binds to it. */
+export async function bindController(admin: Client, namespace: string): Promise<void> {
+  const rbac = 'rbac.authorization.k8s.io';
+  const name = 'osm-controller';
+  const binding = (kind: string, where: object): KubeObject =>
+    ({
+      apiVersion: `${rbac}/v1`,
+      kind: `${kind}Binding`,
+      metadata: { name, ...where },
+      roleRef: { apiGroup: rbac, kind, name },
+      subjects: [{ kind: 'ServiceAccount', name, namespace }],
+    }) as KubeObject;
+  await applyAll(admin, [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } },
+    binding('ClusterRole', {}),
+    binding('Role', { namespace }),
+  ]);
+}
+
 /** A pod with our sidecar, as the injector makes it, with an address as the kubelet would report it. */
 export async function runPod(
   admin: Client,

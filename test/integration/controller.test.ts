@@ -16,12 +16,20 @@ import { eventually } from '#test/support/eventually.ts';
 import { CLUSTER, ENDPOINTS, LISTENER, SECRET } from '#xds/cache/types.ts';
 import { ClusterLoadAssignmentSchema } from '#xds/proto/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { applyAll, podToken, type Refusal, runPod, service, SimulatedSidecar } from './controller-support.ts';
+import {
+  applyAll,
+  bindController,
+  podToken,
+  type Refusal,
+  runPod,
+  service,
+  SimulatedSidecar,
+} from './controller-support.ts';
 import { clientAs, install, namespace } from './operator-support.ts';
 import { type SidecarFiles, sidecarFiles } from './xds-support.ts';
 
-const FAST = { deadlineMs: 15_000, everyMs: 20 };
 const rbac = 'rbac.authorization.k8s.io';
+const FAST = { deadlineMs: 15_000, everyMs: 20 };
 
 describe('controller on a real API server', function () {
   this.timeout(180_000);
@@ -40,23 +48,8 @@ describe('controller on a real API server', function () {
     [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
     admin = createClient(server.clientOptions);
     await install(admin);
-    const subject = { kind: 'ServiceAccount', name: 'osm-controller', namespace };
+    await bindController(admin, namespace);
     await applyAll(admin, [
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'osm-controller', namespace } },
-      {
-        apiVersion: `${rbac}/v1`,
-        kind: 'ClusterRoleBinding',
-        metadata: { name: 'osm-controller' },
-        roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'osm-controller' },
-        subjects: [subject],
-      } as KubeObject,
-      {
-        apiVersion: `${rbac}/v1`,
-        kind: 'RoleBinding',
-        metadata: { name: 'osm-controller', namespace },
-        roleRef: { apiGroup: rbac, kind: 'Role', name: 'osm-controller' },
-        subjects: [subject],
-      } as KubeObject,
       {
         apiVersion: 'v1',
         kind: 'Namespace',
