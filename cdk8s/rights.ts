@@ -75,7 +75,8 @@ export const operatorRules: readonly Rule[] = [
   on('apps', ['deployments'], write, components),
   on('policy', ['poddisruptionbudgets'], read),
   on('policy', ['poddisruptionbudgets'], write, components),
-  on(rbac, ['roles'], ['bind'], [controllerName]),
+  // `bind` also where the Role is ours: without it, a dry run of the binding fails while the Role is not there yet.
+  on(rbac, ['roles'], ['bind'], [controllerName, providerSecretsRoleName]),
   on(rbac, ['roles', 'rolebindings'], read),
   on(rbac, ['roles'], write, [providerSecretsRoleName]),
   on(rbac, ['rolebindings'], write, [controllerName, providerSecretsRoleName]),

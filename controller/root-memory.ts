@@ -6,6 +6,7 @@ import { mergeRoots } from '#certificates/pem.ts';
 import { isConflict } from '#kubernetes/error.ts';
 import { MeshRootCertificates } from '#kubernetes/kinds.ts';
 import { pathOf } from '#kubernetes/paths.ts';
+import { rootCertificate } from './parse/root-certificate.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
 
 export interface RootMemoryOptions {
@@ -26,9 +27,9 @@ export async function rememberRoots(
   for (let attempt = 1; ; attempt++) {
     const object = await client.get<KubeObject>(MeshRootCertificates, root.name, namespace);
     if (object === undefined || object.metadata.uid !== root.uid) return; // deleted, or made anew: not ours to write
-    const known = (object.status as { roots?: string } | undefined)?.roots ?? '';
-    const roots = mergeRoots([known, rootsPem], now());
-    if (roots === known) return;
+    const { knownRoots } = rootCertificate(object, namespace);
+    const roots = mergeRoots([knownRoots, rootsPem], now());
+    if (roots === knownRoots) return;
     const { resourceVersion } = object.metadata;
     try {
       // A merge patch that names the version: replicas that find two roots at once must not lose one.

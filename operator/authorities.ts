@@ -58,12 +58,12 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
     return parseAuthority(certificate, new SecretBytes(key), now());
   }
 
-  /** By POST alone, so that what is there is never overwritten. */
+  /** By POST alone, so that what is there is never overwritten. What was stored; undefined when there is one already. */
   async function create(
     name: string,
     commonName: string,
     more: { readonly data?: Record<string, string>; readonly annotations?: Record<string, string> } = {},
-  ): Promise<boolean> {
+  ): Promise<ManagedObject | undefined> {
     const made = await createAuthority({ now: now(), commonName });
     const secret = {
       apiVersion: 'v1',
@@ -73,26 +73,28 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
       data: { ...authorityData(made), ...more.data },
     };
     try {
-      const written = await client.create<ManagedObject>(Secrets, secret, { fieldManager });
-      writes.note(undefined, written, now());
-      return true;
+      return await client.create<ManagedObject>(Secrets, secret, { fieldManager });
     } catch (error) {
-      if (isAlreadyExists(error)) return false; // its event is on its way to the store
+      if (isAlreadyExists(error)) return undefined; // its event is on its way to the store
       throw error;
     }
   }
 
   return {
-    make({ ca, formerPem, request }) {
+    async make({ ca, formerPem, request }) {
       const former = formerPem === undefined ? {} : { [keys.formerCertificate]: base64(formerPem) };
       const answered = request === undefined ? {} : { [annotations.request]: request };
-      return create(secretNames[ca], commonNames[ca], { data: former, annotations: answered });
+      const written = await create(secretNames[ca], commonNames[ca], { data: former, annotations: answered });
+      if (written === undefined) return false;
+      writes.note(undefined, written, now());
+      return true;
     },
 
     async makeRoot(name) {
       // Whatever it holds: a user's own authority is the controller's to judge.
       if ((await client.get(Secrets, name, namespace)) !== undefined) return false;
-      return create(name, commonNames.workload);
+      // Not noted as a write of ours: what is ours and no longer wanted is deleted, and a root never is.
+      return (await create(name, commonNames.workload)) !== undefined;
     },
 
     async rotate({ move, ca, resourceVersion }) {

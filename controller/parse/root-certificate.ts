@@ -1,5 +1,6 @@
 /** A MeshRootCertificate → what a choice of providers is made from. */
 import type { RootCertificate } from '#certificates/choice.ts';
+import { readCertificates } from '#certificates/pem.ts';
 import type { ProviderSpec } from '#certificates/providers/provider.ts';
 import { parseMeshRootCertificate } from '#crds/parse.ts';
 import type { MeshRootCertificateSpec } from '#crds/types.ts';
@@ -8,7 +9,7 @@ import type { KubeObject } from '#kubernetes/types.ts';
 /** `namespace`: the control plane's, the only one whose Secrets may be read. */
 export function rootCertificate(object: KubeObject, namespace: string): RootCertificate {
   const { name, uid = '', creationTimestamp: createdAt = '' } = object.metadata;
-  const knownRoots = (object.status as { roots?: string } | undefined)?.roots ?? '';
+  const knownRoots = usableRoots((object.status as { roots?: unknown } | undefined)?.roots);
   const result = parseMeshRootCertificate(object);
   if (!result.ok) {
     const message = result.errors.map(({ field, message: what }) => `${field} ${what}`).join('; ');
@@ -25,6 +26,15 @@ export function rootCertificate(object: KubeObject, namespace: string): RootCert
     ...{ name, uid, createdAt, knownRoots, role: spec.role, trustDomain: spec.trustDomain, provider },
     ...(elsewhere === undefined ? {} : { unusable: elsewhere }),
   };
+}
+
+/** Roots are found again; a status that somebody wrote something else into must not stop the mesh. */
+function usableRoots(roots: unknown): string {
+  try {
+    return typeof roots === 'string' ? readCertificates(roots).map(String).join('') : '';
+  } catch {
+    return '';
+  }
 }
 
 /** Of an object that no schema accepts: an unusable one that is in use must be told, one that is not must not. */

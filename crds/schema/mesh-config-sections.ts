@@ -229,5 +229,6 @@ export const featureFlags = section('Switches of OSM 1.2.', {
   enableAsyncProxyServiceMapping: flag(`${noEffect}: sidecars are mapped to services as pods change.`, false),
   enableIngressBackendPolicy: flag(`Honours IngressBackend policies. ${notYet}`, true),
   enableEnvoyActiveHealthChecks: flag(`Sidecars check the health of the sidecars that they call. ${notYet}`, false),
+  enableMeshRootCertificate: flag(`${noEffect}: MeshRootCertificates always count, and nothing restarts.`, false),
   enableRetryPolicy: flag(`Honours Retry policies. ${notYet}`, false),
 });

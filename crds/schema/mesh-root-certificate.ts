@@ -88,7 +88,11 @@ const spec = object('Where workload certificates come from.', {
     { tresor: optional(tresor), vault: optional(vault), certManager: optional(certManager) },
     { minProperties: 1, maxProperties: 1 },
   ),
-  trustDomain: text('Trust domain of the identities that it certifies.', { default: 'cluster.local', maxLength: 255 }),
+  trustDomain: text('Trust domain of the identities that it certifies.', {
+    default: 'cluster.local',
+    maxLength: 255,
+    pattern: '^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$',
+  }),
   role: oneOf(
     ['active', 'passive', 'inactive'],
     '`active` signs and is trusted, `passive` is trusted only, `inactive` is neither.',

@@ -182,7 +182,7 @@ describe('certificate providers behind the whole controller', function () {
     await secret('vault-token', { token });
   }
 
-  async function start(): Promise<Controller> {
+  async function start(xdsPort = 0): Promise<Controller> {
     return startController({
       client: own,
       environment: {
@@ -197,7 +197,7 @@ describe('certificate providers behind the whole controller', function () {
       log: pino({ level: 'trace' }, { write: (line: string) => void log.push(line) }),
       version: 'test',
       host: '127.0.0.1',
-      xdsPort: 0,
+      xdsPort,
       apiPort: 0,
       healthPort: 0,
       drainMs: 50,
@@ -406,8 +406,9 @@ describe('certificate providers behind the whole controller', function () {
     assert.equal((await ready()).status, 200);
     await eventually('all but the certificate', async () => late.names(SECRET).join() === 'roots', FAST);
 
+    const { xdsPort } = controller;
     await controller.stop();
-    controller = await start();
+    controller = await start(xdsPort);
     await eventually('readiness without the provider', async () => (await ready()).status === 200, {
       ...FAST,
       state: async () => (await ready()).text(),
@@ -415,6 +416,14 @@ describe('certificate providers behind the whole controller', function () {
     const again = await sidecar('client');
     await eventually('configuration without the provider', async () => again.names(SECRET).join() === 'roots', FAST);
     assert.deepEqual(trusted(again), ['cluster.local: vault'], 'roots that were found before');
+
+    await applyAll(admin, service('shop', 'extra', { name: 'web-1', ip: '10.0.0.1' }));
+    await eventually(
+      'a change in an Envoy that holds its certificate from before',
+      async () => (await envoy.admin('/clusters')).includes('shop/extra'),
+      { ...FAST, state: async () => `${envoy.log().slice(-1_000)}\n${await envoy.admin('/clusters')}` },
+    );
+    await envoyHolds('vault');
 
     vault = await startTlsVault(port);
     const paths = [`${mount}/sign/mesh`];

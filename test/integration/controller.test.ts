@@ -13,7 +13,7 @@ import * as kinds from '#kubernetes/kinds.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { CLUSTER, ENDPOINTS, LISTENER, SECRET } from '#xds/cache/types.ts';
+import { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET } from '#xds/cache/types.ts';
 import { ClusterLoadAssignmentSchema } from '#xds/proto/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
@@ -78,6 +78,7 @@ describe('controller on a real API server', function () {
       apiPort: 0,
       healthPort: 0,
       drainMs: 100,
+      certificateTiming: { foundMs: 1_000, spreadMs: 500, lingerMs: 500 },
     });
   });
 
@@ -170,6 +171,7 @@ describe('controller on a real API server', function () {
     const one = await sidecar('client');
     await synced(one);
     await eventually('the endpoints of web', async () => one.names(ENDPOINTS).length > 0, FAST);
+    await eventually('the routes, which come last', async () => one.names(ROUTES).length > 0, FAST);
     one.received.length = 0;
     await pod('web2', '10.0.0.3');
     const slice = service('shop', 'web', { name: 'web-1', ip: '10.0.0.1' })[1] as KubeObject & { endpoints: unknown[] };

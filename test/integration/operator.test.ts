@@ -136,7 +136,14 @@ describe('operator on a real API server', function () {
   it('has no right that it does not need', async () => {
     const forbidden = (error: unknown): boolean => isStatus(error, 403);
     await assert.rejects(client.list(kinds.Secrets), forbidden, 'all Secrets');
-    await assert.rejects(client.get(kinds.Secrets, 'someone-elses', namespace), forbidden, 'another Secret');
+    // By name it may read them in its own namespace: it must hold what it grants for MeshRootCertificates.
+    await assert.rejects(client.list(kinds.Secrets, { namespace }), forbidden, 'the list of Secrets');
+    await assert.rejects(client.get(kinds.Secrets, 'someone-elses', 'default'), forbidden, 'another Secret');
+    await assert.rejects(client.delete(kinds.Secrets, 'someone-elses', namespace), forbidden, 'deleting a Secret');
+    const rules = [{ apiGroups: [''], resources: ['secrets'], verbs: ['list'] }];
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', rules } as const;
+    const wide = { ...role, metadata: { name: 'osm-controller-providers', namespace } } as KubeObject;
+    await assert.rejects(client.apply(kinds.Roles, wide, { fieldManager: 'test' }), forbidden, 'granting a list');
     await assert.rejects(client.delete(kinds.ConfigMaps, 'other', 'default'), forbidden, 'another ConfigMap');
     await assert.rejects(
       client.create(kinds.ClusterRoleBindings, {
@@ -194,6 +201,52 @@ describe('operator on a real API server', function () {
     const trust = await exists(kinds.ConfigMaps, 'osm-trust', 'bookstore');
     const tls = await exists(kinds.Secrets, 'osm-injector-tls', namespace);
     assert.equal(trust?.data?.['ca.crt'], Buffer.from(tls?.data?.['ca.crt'] ?? '', 'base64').toString());
+  });
+
+  it('makes a root that a MeshRootCertificate names, and lets the controller read that and other named Secrets alone', async () => {
+    const apiVersion = 'config.openservicemesh.io/v1alpha2';
+    const role = (): Promise<KubeObject | undefined> => exists(kinds.Roles, 'osm-controller-providers', namespace);
+    const certificate = (name: string, provider: object): KubeObject => ({
+      apiVersion,
+      kind: 'MeshRootCertificate',
+      metadata: { name, namespace },
+      spec: { role: 'inactive', provider },
+    });
+    const next = certificate('next', { tresor: { ca: { secretRef: { name: 'next-root', namespace } } } });
+    const secretKeyRef = { name: 'vault-token', key: 'token', namespace };
+    const vault = certificate('vault', {
+      vault: { host: 'vault', port: 8200, role: 'mesh', token: { secretKeyRef }, caSecretRef: { name: 'vault-ca' } },
+    });
+    const metadata = { name: 'vault-token', namespace };
+    await admin.apply(kinds.Secrets, { apiVersion: 'v1', kind: 'Secret', metadata }, { fieldManager: 'test-user' });
+    for (const object of [next, vault]) {
+      await admin.apply(kinds.MeshRootCertificates, object, { fieldManager: 'test-user' });
+    }
+    await until('the Role', async () => {
+      const { rules } = ((await role()) ?? {}) as { rules?: { resourceNames?: string[] }[] };
+      return rules?.[0]?.resourceNames?.join() === 'next-root,vault-ca,vault-token';
+    });
+    await until('the RoleBinding', () => exists(kinds.RoleBindings, 'osm-controller-providers', namespace));
+    const made = await until('the root', () => exists(kinds.Secrets, 'next-root', namespace));
+    await until('one Secret may be read and another not', async () => {
+      const controller = await clientAs(server, admin, 'osm-controller');
+      try {
+        assert.ok(await controller.get(kinds.Secrets, 'vault-token', namespace));
+        await assert.rejects(controller.get(kinds.Secrets, 'osm-control-plane-ca', namespace), { status: 403 });
+        return true;
+      } finally {
+        controller.close();
+      }
+    });
+    await admin.delete(kinds.MeshRootCertificates, 'vault', namespace);
+    await until('the Role is narrower', async () => {
+      const { rules } = ((await role()) ?? {}) as { rules?: { resourceNames?: string[] }[] };
+      return rules?.[0]?.resourceNames?.join() === 'next-root';
+    });
+    await admin.delete(kinds.MeshRootCertificates, 'next', namespace);
+    await until('the Role is gone', async () => (await role()) === undefined);
+    const kept = await exists(kinds.Secrets, 'next-root', namespace);
+    assert.equal(kept?.metadata.uid, made.metadata.uid, 'a root is never taken away');
   });
 
   it('makes no writes while nothing changes', async () => {

@@ -350,6 +350,6 @@ async function certify(
 
 /** Vault reads `90`, `90s`, `2m` and `1h`. */
 function seconds(ttl: unknown): number | undefined {
-  const [, count, unit = 's'] = /^(\d+)([smh]?)$/.exec(String(ttl ?? '')) ?? [];
+  const [, count, unit = 's'] = /^(\d+)([smh]?)$/.exec(typeof ttl === 'string' ? ttl : '') ?? [];
   return count === undefined ? undefined : Number(count) * ({ s: 1, m: 60, h: 3600 }[unit || 's'] ?? 1);
 }

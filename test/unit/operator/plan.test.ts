@@ -57,6 +57,26 @@ describe('operator/plan', () => {
     assert.deepEqual(lines(valid(), seen), ['guard armed', 'make-ca control-plane', 'make-ca workload']);
   });
 
+  it('makes the roots that MeshRootCertificates name, but for the one that it makes anyway', () => {
+    const named = (name: string, authority: string | undefined, ...secrets: string[]) => ({ name, authority, secrets });
+    const rootCertificates = [
+      named('b', 'root-b', 'root-b'),
+      named('a', 'osm-ca-bundle', 'osm-ca-bundle'),
+      named('vault', undefined, 'vault-token', 'vault-ca'),
+    ];
+    const steps = plan(valid(), running({ rootCertificates })).steps;
+    assert.deepEqual(
+      steps.map(line).filter((text) => text.startsWith('make-root')),
+      ['make-root root-b'],
+    );
+    const role = steps.find((step) => step.kind === 'apply' && step.object.kind === 'Role');
+    const rules = role?.kind === 'apply' ? role.object['rules'] : undefined;
+    assert.deepEqual(rules, [
+      { apiGroups: [''], resources: ['secrets'], resourceNames: ['root-b', 'vault-ca', 'vault-token'], verbs: ['get'] },
+    ]);
+    assert.ok(!plan(valid(), running()).steps.some((step) => step.kind === 'apply' && step.object.kind === 'Role'));
+  });
+
   it('never replaces an authority that it cannot read', () => {
     const seen = observed({ workloadRoot: { kind: 'unreadable', message: 'Secret osm-ca-bundle: broken' } });
     const planned = plan(valid(), seen);
