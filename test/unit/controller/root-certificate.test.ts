@@ -5,7 +5,7 @@ import { rootCertificate } from '#controller/parse/root-certificate.ts';
 
 const namespace = 'osm-system';
 
-function parsed(provider: object, more: object = {}, roots: unknown = undefined) {
+function parsed(provider: object, more: object = {}, roots?: unknown) {
   const object = {
     apiVersion: 'config.openservicemesh.io/v1alpha2',
     kind: 'MeshRootCertificate',
