@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { compile, type CompileResult } from '#mesh/compile.ts';
-import type { AccountKey } from '#mesh/identity.ts';
 import type { MeshObjects, PodObject } from '#mesh/objects.ts';
 import { portProtocol } from '#mesh/protocols.ts';
 import { meshOf, resourcesOfModel, type Sidecar } from '#test/support/simulate/mesh.ts';
 import { endpointsOf } from '#test/support/simulate/simulate.ts';
 import { kindOf, resourceJson } from '#test/support/static-config.ts';
 import { meshes, permuted } from '#test/unit/mesh/arbitrary-meshes.ts';
+import { allowed } from './written.ts';
 
 /** Every resource of every pod's sidecar by pod, type and name, as bytes and version; and the problems. */
 function everything({ model, problems }: CompileResult): unknown {
@@ -54,27 +54,6 @@ describe('the bytes of every sidecar', () => {
     );
   });
 });
-
-/** As the policies are written, read without the compiler: may this account call that one, over HTTP or on a TCP target port? */
-function allowed(objects: MeshObjects, from: AccountKey, to: AccountKey, over: 'http' | number): boolean {
-  if (objects.config.permissive) return true;
-  return objects.trafficTargets.some(({ namespace, destination, sources, rules }) => {
-    if (`${destination.namespace}/${destination.name}` !== to || destination.namespace !== namespace) return false;
-    if (!sources.some((source) => `${source.namespace}/${source.name}` === from)) return false;
-    return rules.some((rule) => {
-      const named = (route: { namespace: string; name: string }): boolean =>
-        route.namespace === namespace && route.name === rule.name;
-      if (over !== 'http') {
-        const route = rule.kind === 'TCPRoute' ? objects.tcpRoutes.find(named) : undefined;
-        return route !== undefined && (route.ports.length === 0 || route.ports.includes(over));
-      }
-      const group = rule.kind === 'HTTPRouteGroup' ? objects.httpRouteGroups.find(named) : undefined;
-      const matches =
-        group?.matches.filter(({ name }) => rule.matches.length === 0 || rule.matches.includes(name)) ?? [];
-      return matches.some(({ pathRegex }) => !pathRegex.includes('(?<='));
-    });
-  });
-}
 
 /** Whether one may call the other at all. */
 function knows(objects: MeshObjects, { account }: PodObject, to: PodObject): boolean {
