@@ -168,7 +168,8 @@ function build(parts: Parts): MeshObjects {
       }),
     ),
     trafficTargets: parts.targets.map(({ from, to, rules }, index) =>
-      target(`${to.split('/')[0]}/t${index}`, from, to, ...rules),
+      // every third one stands in a namespace that need not be its destination's
+      target(`${index % 3 === 2 ? 'b' : to.split('/')[0]}/t${index}`, from, to, ...rules),
     ),
     httpRouteGroups: ['a', 'b'].map((name) => group(`${name}/g`, ...MATCHES)),
     tcpRoutes: ['a', 'b'].flatMap((name) => [tcpRoute(`${name}/r`, 80), tcpRoute(`${name}/any`)]),

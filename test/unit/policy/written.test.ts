@@ -79,7 +79,7 @@ describe('the policies as they are written', () => {
           }
         }
       }),
-      { numRuns: 80 },
+      { numRuns: 150 },
     );
     assert.ok(judged > 40, `only ${judged} were judged`);
   });
