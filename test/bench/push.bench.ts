@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { controllerAllocator, controllerNodeFlags } from '#cdk8s/control-plane.ts';
 import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
 import { type Client, createClient } from '#kubernetes/client.ts';
 import { ValidatingAdmissionPolicyBindings } from '#kubernetes/kinds.ts';
@@ -167,8 +168,15 @@ interface ControllerProcess {
 
 async function startController(kubeconfig: string, files: SidecarFiles): Promise<ControllerProcess> {
   const child = fork(join(import.meta.dirname, 'push-controller.ts'), [], {
-    execArgv: ['--expose-gc'],
-    env: { ...process.env, KUBECONFIG: kubeconfig, OSM_NAMESPACE: namespace, OSM_TLS_DIR: files.tlsDirectory },
+    // As its Deployment starts it.
+    execArgv: [...controllerNodeFlags, '--expose-gc'],
+    env: {
+      ...process.env,
+      ...controllerAllocator,
+      KUBECONFIG: kubeconfig,
+      OSM_NAMESPACE: namespace,
+      OSM_TLS_DIR: files.tlsDirectory,
+    },
   });
   const [ports] = (await once(child, 'message')) as [{ xdsPort: number; healthPort: number }];
   await eventually(
