@@ -185,18 +185,28 @@ describe('controller/workload-ca', () => {
 
   it('lets a new provider sign when its roots are acknowledged, and drops the old ones when all certificates are new', async () => {
     acknowledged = false;
-    start();
+    start({ spreadMs: 30, longestSpreadMs: 60_000, lingerMs: 0 });
     await until('a certificate', () => issued.length === 1);
     choice = chosen(source('two'));
     await until('both are trusted', () => trustNames().length === 2);
     await lookedAgain();
     assert.equal(issued.length, 1, 'no certificate that somebody does not trust yet');
+    assert.equal(trustNames().length, 2, 'and none that somebody trusts no more');
     acknowledged = true;
     await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
     assert.deepEqual(trustNames(trusts[1]), ['cluster.local:one', 'cluster.local:two']);
     await until('the old one is trusted no more', () => trustNames().length === 1);
     assert.deepEqual(trustNames(), ['cluster.local:two']);
     assert.equal(issued.length, 2);
+  });
+
+  it('keeps trusting old roots for a while, which certificates from other replicas may still need', async () => {
+    start({ spreadMs: 0, longestSpreadMs: 60_000, lingerMs: 60_000 });
+    await until('a certificate', () => issued.length === 1);
+    choice = chosen(source('two'));
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+    await lookedAgain();
+    assert.deepEqual(trustNames(), ['cluster.local:one', 'cluster.local:two']);
   });
 
   it('goes back half-way without a certificate in between', async () => {
