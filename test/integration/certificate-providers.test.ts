@@ -81,7 +81,7 @@ describe('certificate providers behind the whole controller', function () {
         apiVersion: 'config.openservicemesh.io/v1alpha2',
         kind: 'MeshConfig',
         metadata: { name: 'osm-mesh-config', namespace },
-        spec: {},
+        spec: { observability: { osmLogLevel: 'trace' } },
       },
       // The Role that the operator makes for the Secrets that the MeshRootCertificates below name.
       ...controlPlaneObjects(settings({ providerSecrets: ['vault-ca', 'vault-token'] })).filter(
