@@ -24,9 +24,11 @@ const NS = 'changes';
 /** Servers that take a moment to go, so that nobody calls one that has gone. */
 const gentle: Partial<WorkloadOptions> = { annotations: { 'openservicemesh.io/prestop-sleep': '3' } };
 /** Calls over which a share is measured: three standard deviations of a half are then less than `TOLERANCE`. */
-const SAMPLE = 400;
+const SAMPLE = 300;
+/** Calls over which all or none must go to a backend. */
+const WHOLE_SAMPLE = 80;
 /** Per cent. */
-const TOLERANCE = 8;
+const TOLERANCE = 10;
 
 function server(name: string, options: Partial<WorkloadOptions> = {}): object[] {
   return allProtocolsServer({ namespace: NS, name, ...gentle, ...options });
@@ -141,12 +143,13 @@ describe('changes under constant load', () => {
 
   /** Shares of v1 come near its weight, over HTTP and TCP. */
   async function settled(http: SteadyLoad, tcp: SteadyLoad, weight: number): Promise<void> {
+    const whole = weight % 100 === 0;
     let shares: readonly number[] = [];
     await eventually(
       `v1 has a share of ${weight} %`,
       async () => {
-        shares = await Promise.all([http, tcp].map((load) => shareOf(load, 'v1', SAMPLE)));
-        return shares.every((share) => Math.abs(share - weight) <= (weight % 100 === 0 ? 0 : TOLERANCE));
+        shares = await Promise.all([http, tcp].map((load) => shareOf(load, 'v1', whole ? WHOLE_SAMPLE : SAMPLE)));
+        return shares.every((share) => Math.abs(share - weight) <= (whole ? 0 : TOLERANCE));
       },
       { deadlineMs: 30_000, state: async () => `shares ${shares.join(', ')}` },
     );
