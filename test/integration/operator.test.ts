@@ -189,8 +189,8 @@ describe('operator on a real API server', function () {
     assert.deepEqual((await conditions()).map(({ type, status }) => `${type}=${status}`).sort(), [
       'Accepted=True',
       'CertificatesValid=True',
-      'ControlPlaneCARotating=False',
       'ControlPlaneAvailable=True',
+      'ControlPlaneCARotating=False',
       'Ready=True',
       'Reconciling=False',
       'Stalled=False',
