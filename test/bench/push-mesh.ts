@@ -43,7 +43,26 @@ export async function inParallel<T, R>(
   return results;
 }
 
+/** The services with their pods and slices. */
 export async function buildMesh(admin: KubernetesClient, size: MeshSize): Promise<BenchPod[]> {
+  const pods = await buildPods(admin, size);
+  const services = Array.from({ length: size.services }, (_, index) => index);
+  await inParallel(services, async (index) => {
+    const metadata = { name: serviceName(index), namespace: namespaceOf(index, size) };
+    const ports = [{ name: 'http', port: 80, targetPort: 8080 }];
+    await admin.create(Services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: { selector: { app: serviceName(index) }, ports },
+    });
+    await writeSlice(admin, pods.slice(index * size.podsEach, (index + 1) * size.podsEach), true);
+  });
+  return pods;
+}
+
+/** The pods alone, with a namespace, a node and an account for each of their services. */
+export async function buildPods(admin: KubernetesClient, size: MeshSize): Promise<BenchPod[]> {
   const names = Array.from({ length: size.namespaces }, (_, index) => namespaceOf(index, size));
   for (const name of names) {
     const labels = { 'openservicemesh.io/monitored-by': 'osm' };
@@ -57,13 +76,6 @@ export async function buildMesh(admin: KubernetesClient, size: MeshSize): Promis
   const accounts = await inParallel(services, async (index) => {
     const namespace = namespaceOf(index, size);
     const metadata = { name: serviceName(index), namespace };
-    const ports = [{ name: 'http', port: 80, targetPort: 8080 }];
-    await admin.create(Services, {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata,
-      spec: { selector: { app: serviceName(index) }, ports },
-    });
     const account = await admin.create<KubeObject>(ServiceAccounts, {
       apiVersion: 'v1',
       kind: 'ServiceAccount',
@@ -72,7 +84,7 @@ export async function buildMesh(admin: KubernetesClient, size: MeshSize): Promis
     return account.metadata.uid ?? '';
   });
   const wanted = services.flatMap((index) => Array.from({ length: size.podsEach }, (_, copy) => ({ index, copy })));
-  const pods = await inParallel(wanted, ({ index, copy }, at) =>
+  return inParallel(wanted, ({ index, copy }, at) =>
     runPod(admin, {
       namespace: namespaceOf(index, size),
       service: serviceName(index),
@@ -82,10 +94,6 @@ export async function buildMesh(admin: KubernetesClient, size: MeshSize): Promis
       zone: copy % 2 === 0 ? 'a' : 'b',
     }),
   );
-  await inParallel(services, (index) =>
-    writeSlice(admin, pods.slice(index * size.podsEach, (index + 1) * size.podsEach), true),
-  );
-  return pods;
 }
 
 /** A pod as the injector and a kubelet would leave it. */

@@ -19,12 +19,20 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly say: 'ready' }
-  /** `at`: milliseconds since the epoch of the last acknowledgement; `bytes`: of all responses since the expectation. */
-  | { readonly say: 'done'; readonly at: number; readonly bytes: number; readonly responses: number }
+  /** `at`: milliseconds since the epoch of the last acknowledgement; `bytes`: of all responses since the expectation; `retries`: of connections, since the start. */
+  | {
+      readonly say: 'done';
+      readonly at: number;
+      readonly bytes: number;
+      readonly responses: number;
+      readonly retries: number;
+    }
   | { readonly say: 'missing'; readonly why: string }
   | { readonly say: 'ended'; readonly why: string };
 
 const sidecars = new Set<Sidecar>();
+/** Sidecars that are told to connect and have not begun. */
+let opening = 0;
 let waiting:
   | { what: Expectation; missing: Set<Sidecar>; told: Set<Sidecar>; bytes: number; responses: number }
   | undefined;
@@ -44,13 +52,28 @@ function explain(): string {
   const [one] = waiting?.missing ?? [];
   if (waiting === undefined || one === undefined) return 'nothing';
   const held = [...one.held].map(([type, names]) => `${names.size} ${type.slice(type.lastIndexOf('.') + 1)}`);
-  return `${waiting.missing.size} of ${sidecars.size} sidecars wait for ${JSON.stringify(waiting.what)}; one holds ${held.join(', ')}`;
+  return `${waiting.missing.size + opening} of ${sidecars.size + opening} sidecars wait for ${JSON.stringify(waiting.what)}; one holds ${held.join(', ')}`;
 }
 
+/** Before its first try too: a fleet that loses its controller does not come back in the same millisecond. */
 function open(options: SidecarOptions): void {
+  opening += 1;
+  setTimeout(() => connect(options, 1), Math.random() * firstRetryMs);
+}
+
+/** Envoy's pace: half a second, doubled each time, and a random part of that. */
+const firstRetryMs = 500;
+const longestRetryMs = 30_000;
+/** Connections that a busy controller did not take up (its accept queue is 511 long), and that were tried again. */
+let retries = 0;
+
+function connect(options: SidecarOptions, attempt: number): void {
+  let heard = false;
+  let over = false;
   const sidecar = openSidecar(
     options,
     ({ type, names, bytes }) => {
+      heard = true;
       if (waiting === undefined) return;
       waiting.bytes += bytes;
       waiting.responses += 1;
@@ -67,8 +90,20 @@ function open(options: SidecarOptions): void {
       }
       look(sidecar);
     },
-    (why) => say({ say: 'ended', why: `${options.node}: ${why}` }),
+    (why) => {
+      if (over) return;
+      over = true;
+      if (heard || attempt === 8) return say({ say: 'ended', why: `${options.node}, try ${attempt}: ${why}` });
+      retries += 1;
+      sidecar.close();
+      sidecars.delete(sidecar);
+      waiting?.missing.delete(sidecar);
+      opening += 1;
+      const wait = Math.random() * Math.min(longestRetryMs, firstRetryMs * 2 ** attempt);
+      setTimeout(() => connect(options, attempt + 1), wait);
+    },
   );
+  opening -= 1;
   sidecars.add(sidecar);
   waiting?.missing.add(sidecar);
 }
@@ -82,10 +117,10 @@ function expect(what: Expectation): void {
 function look(sidecar: Sidecar): void {
   if (waiting === undefined || !waiting.missing.has(sidecar) || !holds(waiting.what, waiting.told, sidecar)) return;
   waiting.missing.delete(sidecar);
-  if (waiting.missing.size > 0) return;
+  if (waiting.missing.size + opening > 0) return;
   const { bytes, responses } = waiting;
   waiting = undefined;
-  say({ say: 'done', at: performance.timeOrigin + performance.now(), bytes, responses });
+  say({ say: 'done', at: performance.timeOrigin + performance.now(), bytes, responses, retries });
 }
 
 function holds(what: Expectation, told: ReadonlySet<Sidecar>, sidecar: Sidecar): boolean {

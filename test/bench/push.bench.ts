@@ -2,26 +2,19 @@
  * How long the controller takes to bring a change to every sidecar. It is a process of its own against a real API server;
  * simulated sidecars, in processes of their own, hold real delta streams over TLS, each for a pod that exists.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { controllerAllocator, controllerNodeFlags } from '#cdk8s/control-plane.ts';
 import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
 import { type Client, createClient } from '#kubernetes/client.ts';
 import { ValidatingAdmissionPolicyBindings } from '#kubernetes/kinds.ts';
 import { install, namespace } from '#test/integration/operator-support.ts';
 import { type SidecarFiles, sidecarFiles } from '#test/integration/xds-support.ts';
 import { startApiServer } from '#test/support/apiserver.ts';
-import { eventually } from '#test/support/eventually.ts';
 import { type BenchPod, buildMesh, type MeshSize, tokensOf, writeMeshConfig, writeSlice } from './push-mesh.ts';
+import { type ControllerProcess, end, type Fleet, startController, startFleet } from './push-fleet.ts';
 import type { SidecarOptions } from './push-sidecar.ts';
-import type { Expectation, FromWorker, ToWorker } from './push-worker.ts';
 import { type Bench, type BenchResult, measured, median, quantile } from './result.ts';
 
 const SIZE: MeshSize = { namespaces: 5, services: 100, podsEach: 5 };
 const STEPS = [200, 500];
-const WORKERS = 2;
 const CHANGES = 60;
 const POLICY_CHANGES = 4;
 const LIMIT_MS = 10_000;
@@ -45,7 +38,7 @@ export const bench: Bench = async () => {
     const tokens = await tokensOf(server, admin, pods, 20);
     const controller = await startController(server.kubeconfigPath, files);
     stop.push(() => end(controller.process));
-    const fleet = startFleet();
+    const fleet = startFleet(LIMIT_MS);
     stop.push(() => Promise.all(fleet.workers.map(end)));
     const idle = await controller.memory();
     const results: BenchResult[] = [];
@@ -155,112 +148,4 @@ function sidecarOf(
     node: `${pod.namespace}/${pod.name}/${pod.uid}`,
     routes: ['outbound.80', `inbound.${pod.namespace}/${pod.service}.8080`],
   };
-}
-
-interface ControllerProcess {
-  readonly process: ChildProcess;
-  readonly xdsPort: number;
-  /** User and system time so far. */
-  cpuMs(): Promise<number>;
-  /** Kilobytes after a collection: of the process, and of what JavaScript and TLS still use of it. */
-  memory(): Promise<{ readonly rss: number; readonly used: number }>;
-}
-
-async function startController(kubeconfig: string, files: SidecarFiles): Promise<ControllerProcess> {
-  const child = fork(join(import.meta.dirname, 'push-controller.ts'), [], {
-    // As its Deployment starts it.
-    execArgv: [...controllerNodeFlags, '--expose-gc'],
-    env: {
-      ...process.env,
-      ...controllerAllocator,
-      KUBECONFIG: kubeconfig,
-      OSM_NAMESPACE: namespace,
-      OSM_TLS_DIR: files.tlsDirectory,
-    },
-  });
-  const [ports] = (await once(child, 'message')) as [{ xdsPort: number; healthPort: number }];
-  await eventually(
-    'a ready controller',
-    async () => (await fetch(`http://127.0.0.1:${ports.healthPort}/health/ready`)).status === 200,
-    { deadlineMs: LIMIT_MS },
-  );
-  return {
-    process: child,
-    xdsPort: ports.xdsPort,
-    async cpuMs() {
-      const fields = (await readFile(`/proc/${child.pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
-      return (Number(fields[11]) + Number(fields[12])) * 10; // in ticks of 10 ms
-    },
-    async memory() {
-      child.send('gc');
-      const [{ usedKb }] = (await once(child, 'message')) as [{ usedKb: number }];
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
-      return { rss: Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]), used: usedKb };
-    },
-  };
-}
-
-interface Done {
-  /** From before the change was written until the last sidecar's acknowledgement. */
-  readonly ms: number;
-  readonly bytes: number;
-  readonly responses: number;
-}
-
-interface Fleet {
-  readonly workers: readonly ChildProcess[];
-  open(sidecars: readonly SidecarOptions[]): void;
-  /** Makes the change when every worker waits for it. Rejects when a stream ends meanwhile, or after 30 s. */
-  measure(what: Expectation, change: () => Promise<void>): Promise<Done>;
-}
-
-function startFleet(): Fleet {
-  const workers = Array.from({ length: WORKERS }, () => fork(join(import.meta.dirname, 'push-worker.ts')));
-  const send = (worker: ChildProcess, message: ToWorker): boolean => worker.send(message);
-  return {
-    workers,
-    open(sidecars) {
-      for (const [index, worker] of workers.entries()) {
-        send(worker, { do: 'open', sidecars: sidecars.filter((_, at) => at % WORKERS === index) });
-      }
-    },
-    async measure(what, change) {
-      const ready = workers.map((worker) => heard(worker, 'ready'));
-      for (const worker of workers) send(worker, { do: 'expect', what });
-      await Promise.all(ready);
-      const done = Promise.all(workers.map((worker) => heard(worker, 'done')));
-      const started = performance.timeOrigin + performance.now();
-      const [answers] = await Promise.all([done, change()]);
-      return {
-        ms: Math.max(...answers.map(({ at }) => at)) - started,
-        bytes: answers.reduce((sum, answer) => sum + answer.bytes, 0),
-        responses: answers.reduce((sum, answer) => sum + answer.responses, 0),
-      };
-    },
-  };
-}
-
-/** The next message of that kind. */
-function heard<K extends FromWorker['say']>(worker: ChildProcess, kind: K): Promise<Extract<FromWorker, { say: K }>> {
-  return new Promise((resolve, reject) => {
-    const finish = (act: () => void): void => {
-      clearTimeout(timer);
-      worker.off('message', listen);
-      act();
-    };
-    const listen = (message: FromWorker): void => {
-      if (message.say === 'ended') finish(() => reject(new Error(`a sidecar's stream ended: ${message.why}`)));
-      if (message.say === 'missing') finish(() => reject(new Error(`not within ${LIMIT_MS} ms: ${message.why}`)));
-      if (message.say === kind) finish(() => resolve(message as Extract<FromWorker, { say: K }>));
-    };
-    const timer = setTimeout(() => worker.send({ do: 'explain' } satisfies ToWorker), LIMIT_MS);
-    worker.on('message', listen);
-  });
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGKILL');
-  await gone;
 }
