@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { chooseIssuers } from '#certificates/choice.ts';
-import { certificateFacts, nameOf } from '#certificates/facts.ts';
+import { type CertificateFacts, certificateFacts, nameOf } from '#certificates/facts.ts';
 import { provide } from '#certificates/providers/create.ts';
 import { SecretBytes } from '#certificates/secret-bytes.ts';
 import type { EventRecorder } from '#kubernetes/events.ts';
@@ -22,10 +22,13 @@ export interface CertificatesOptions {
   readonly stores: Stores;
   readonly record: EventRecorder['record'];
   readonly rootsAcknowledged: () => boolean;
+  /** Who signs, who is trusted, or what is wrong has changed. */
+  readonly onFacts: () => void;
   readonly timing?: Partial<WorkloadCaTiming> | undefined;
 }
 
-export interface Certificates extends Omit<WorkloadCa, 'loaded'> {
+export interface Certificates extends Omit<WorkloadCa, 'loaded' | 'state'> {
+  facts(): CertificateFacts;
   /** Why certificates cannot be issued yet, as a sentence for readiness; undefined when they can. */
   readonly waitingFor: string | undefined;
 }
@@ -73,18 +76,28 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     state: () => ca.state(),
     subject: (name) => (name === undefined ? stores.meshConfig() : stores.rootCertificate(name)),
   });
+  const facts = (): CertificateFacts => certificateFacts(ca.state());
   watchCertificates(metrics, () => {
-    const facts = certificateFacts(ca.state());
-    return { ...facts, troubles: facts.troubles.length };
+    const now = facts();
+    return { ...now, troubles: now.troubles.length };
   });
+  let known = '';
+  function tell(): void {
+    events.tell();
+    const { signing, validating, troubles } = facts();
+    const told = JSON.stringify([signing, validating, troubles]);
+    if (told === known) return;
+    known = told;
+    options.onFacts();
+  }
   let telling: NodeJS.Timeout | undefined;
 
   return {
     lookNow: () => ca.lookNow(),
-    state: () => ca.state(),
+    facts,
     subscribe: (account, onSecrets) => ca.subscribe(account, onSecrets),
     start() {
-      telling = setInterval(() => events.tell(), tellEveryMs);
+      telling = setInterval(tell, tellEveryMs);
       ca.start();
     },
     stop() {
@@ -93,7 +106,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     },
     get waitingFor() {
       if (ca.loaded) return undefined;
-      const [trouble] = certificateFacts(ca.state()).troubles;
+      const [trouble] = facts().troubles;
       return `no provider of workload certificates is ready${trouble === undefined ? '' : `: ${trouble.message}`}`;
     },
   };

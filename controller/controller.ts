@@ -70,7 +70,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const metrics = createMetrics();
   let stopping = false;
   let problems: readonly Problem[] = [];
-  let compiled: (Findings & { readonly settings: ControllerSettings }) | undefined;
+  let compiled: (Omit<Findings, 'certificates'> & { readonly settings: ControllerSettings }) | undefined;
   let changedAt: number | undefined;
   let measuring = false;
   const pending = createPending();
@@ -121,6 +121,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const ca = createCertificates({
     ...{ client, environment, log, metrics, stores },
     record: (note) => events.record(note),
+    onFacts: () => reporter.changed(),
     rootsAcknowledged: () => [...server.streams()].every((stream) => stream.settled([SECRET])),
     timing: options.certificateTiming,
   });
@@ -178,7 +179,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
     client,
     log,
     metrics,
-    findings: () => (compiled?.settings === stores.settings() ? compiled && { ...compiled, problems } : undefined),
+    findings: () =>
+      compiled?.settings === stores.settings()
+        ? compiled && { ...compiled, problems, certificates: ca.facts() }
+        : undefined,
     meshConfig: () => stores.meshConfig(),
     subject: (object) => stores.subject(object),
     ...(options.reporting === undefined ? {} : { timing: options.reporting }),

@@ -3,6 +3,7 @@
  * one more function in `conditions`. Only Ready, Reconciling and Stalled mean anything to kstatus, and so to Argo CD:
  * all three are the operator's, and a False one here makes no application unhealthy.
  */
+import type { CertificateFacts, SourceFact } from '#certificates/facts.ts';
 import type { MeshModel } from '#mesh/model.ts';
 import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import type { Problem } from '#mesh/problem.ts';
@@ -18,14 +19,20 @@ export interface ConditionValue {
   readonly message: string;
 }
 
-/** What the last compile found. */
+/** What the last compile found, and the certificate providers. */
 export interface Findings {
   readonly model: MeshModel;
   /** Sorted. */
   readonly problems: readonly Problem[];
+  /** As this controller sees them; others may issue to other sidecars. */
+  readonly certificates: CertificateFacts;
 }
 
-const conditions: readonly ((findings: Findings) => ConditionValue)[] = [policiesAccepted, plaintextAccepted];
+const conditions: readonly ((findings: Findings) => ConditionValue)[] = [
+  policiesAccepted,
+  plaintextAccepted,
+  workloadCertificatesIssued,
+];
 
 export function meshConditions(findings: Findings): ConditionValue[] {
   return conditions.map((condition) => condition(findings));
@@ -67,4 +74,27 @@ function plaintextAccepted({ model }: Findings): ConditionValue {
   const more = workloads.length > MOST_NAMED ? `; and ${workloads.length - MOST_NAMED} more` : '';
   const message = `Calls from outside the mesh are taken, and no policy applies to them: ${named}${more}.`;
   return { type, status: 'True', reason: 'OpenedByAnnotation', message };
+}
+
+function workloadCertificatesIssued({ certificates: { signing, validating, troubles } }: Findings): ConditionValue {
+  const type = 'WorkloadCertificatesIssued';
+  if (troubles.length > 0) {
+    const named = troubles.slice(0, MOST_NAMED).map(({ key, message }) => `${key}: ${message}`);
+    return { type, status: 'False', reason: 'ProviderTrouble', message: named.join('; ') };
+  }
+  if (signing === undefined) {
+    return { type, status: 'Unknown', reason: 'Starting', message: 'No provider has been looked at yet.' };
+  }
+  const others = validating
+    .filter(({ rootCertificate }) => rootCertificate !== signing.rootCertificate)
+    .map(sourceName);
+  const trusted = others.length === 0 ? '' : ` Trusted beside it: ${others.join(', ')}.`;
+  const message = `Signed by ${sourceName(signing)} for trust domain ${signing.trustDomain}.${trusted}`;
+  return { type, status: 'True', reason: 'Issued', message };
+}
+
+function sourceName({ provider, rootCertificate }: SourceFact): string {
+  return rootCertificate === undefined
+    ? `${provider}, by default`
+    : `${provider}, MeshRootCertificate ${rootCertificate}`;
 }

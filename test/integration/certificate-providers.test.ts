@@ -394,6 +394,15 @@ describe('certificate providers behind the whole controller', function () {
     const { kind, name } = event['regarding'] as { kind: string; name: string };
     assert.deepEqual([kind, name, event['type']], ['MeshRootCertificate', 'from-vault', 'Warning']);
     assert.match(String(event['note']), /^provider-unreachable: Vault \(MeshRootCertificate from-vault\) issues no/);
+    const issued = async (): Promise<string | undefined> => {
+      const config = await admin.get<KubeObject>(kinds.MeshConfigs, 'osm-mesh-config', namespace);
+      const { conditions = [] } = (config?.status ?? {}) as { conditions?: { type: string; status: string }[] };
+      return conditions.find(({ type }) => type === 'WorkloadCertificatesIssued')?.status;
+    };
+    await eventually('the condition', async () => (await issued()) === 'False', {
+      ...FAST,
+      state: async () => String(await issued()),
+    });
     const metrics = await (await fetch(`http://127.0.0.1:${controller.healthPort}/metrics`)).text();
     assert.match(
       metrics,

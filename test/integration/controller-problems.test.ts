@@ -261,7 +261,11 @@ describe('problems on a real API server', function () {
       managedFields
         .filter((fields) => fields.manager === manager)
         .flatMap(({ fieldsV1 }) => Object.keys(fieldsV1['f:status']?.['f:conditions'] ?? {}));
-    assert.deepEqual(typesOf('osm-controller'), ['k:{"type":"PlaintextAccepted"}', 'k:{"type":"PoliciesAccepted"}']);
+    assert.deepEqual(typesOf('osm-controller'), [
+      'k:{"type":"PlaintextAccepted"}',
+      'k:{"type":"PoliciesAccepted"}',
+      'k:{"type":"WorkloadCertificatesIssued"}',
+    ]);
     assert.ok(typesOf('osm-operator').length > 1);
     assert.ok(!typesOf('osm-operator').includes('k:{"type":"PoliciesAccepted"}'));
   });

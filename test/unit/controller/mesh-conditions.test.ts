@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { CertificateFacts } from '#certificates/facts.ts';
 import { meshConditions } from '#controller/mesh-conditions.ts';
 import { compile } from '#mesh/compile.ts';
 import type { Problem } from '#mesh/problem.ts';
@@ -6,6 +7,14 @@ import { conditionTypes } from '#operator/plan/status.ts';
 import { cluster, objects, pod, port, service } from '#test/unit/mesh/builders.ts';
 
 const { model } = compile(objects());
+const signing = { provider: 'builtin', rootCertificate: undefined, trustDomain: 'cluster.local' } as const;
+const certificates: CertificateFacts = {
+  signing,
+  validating: [signing],
+  troubles: [],
+  accountsFailing: 0,
+  earliestExpiry: undefined,
+};
 
 function problem(name: string, fields: Partial<Problem> = {}): Problem {
   const object = { kind: 'Service', namespace: 'shop', name } as const;
@@ -13,7 +22,7 @@ function problem(name: string, fields: Partial<Problem> = {}): Problem {
 }
 
 function policiesAccepted(...problems: Problem[]) {
-  return meshConditions({ model, problems }).find(({ type }) => type === 'PoliciesAccepted');
+  return meshConditions({ model, problems, certificates }).find(({ type }) => type === 'PoliciesAccepted');
 }
 
 describe('the controller’s conditions on the MeshConfig', () => {
@@ -37,12 +46,37 @@ describe('the controller’s conditions on the MeshConfig', () => {
       const web = Array.from({ length: pods }, (_, index) => pod(`shop/web-${index}`, 'web', { acceptPlaintext }));
       const services = [service('shop/web', { ports: [port(80, { targetPort: 8080 })] })];
       const { model: opened } = compile(cluster({ services, pods: web }));
-      return meshConditions({ model: opened, problems: [] }).find(({ type }) => type === 'PlaintextAccepted');
+      return meshConditions({ model: opened, problems: [], certificates }).find(
+        ({ type }) => type === 'PlaintextAccepted',
+      );
     };
     assert.deepEqual([accepted('off', 1)?.status, accepted('off', 1)?.reason], ['False', 'MutualTlsOnly']);
     assert.equal(accepted('on', 1)?.status, 'True');
     assert.match(accepted('on', 1)?.message ?? '', /: Deployment shop\/web on 8080\.$/);
     assert.deepEqual(accepted('on', 3), accepted('on', 1));
+  });
+
+  it('say who signs workload certificates, and in the provider’s own words why nobody does', () => {
+    const issued = (facts: Partial<CertificateFacts>) =>
+      meshConditions({ model, problems: [], certificates: { ...certificates, ...facts } }).at(-1);
+    assert.deepEqual(issued({}), {
+      type: 'WorkloadCertificatesIssued',
+      status: 'True',
+      reason: 'Issued',
+      message: 'Signed by builtin, by default for trust domain cluster.local.',
+    });
+    const vault = { provider: 'vault', rootCertificate: 'from-vault', trustDomain: 'cluster.local' } as const;
+    assert.match(
+      issued({ validating: [signing, vault] })?.message ?? '',
+      /beside it: vault, MeshRootCertificate from-vault/,
+    );
+    const troubles = [{ key: 'provider-unreachable', message: 'Vault is sealed.', rootCertificate: 'from-vault' }];
+    const failing = issued({ signing: vault, troubles });
+    assert.deepEqual([failing?.status, failing?.reason], ['False', 'ProviderTrouble']);
+    assert.equal(failing?.message, 'provider-unreachable: Vault is sealed.');
+    assert.equal(issued({ signing: undefined, validating: [] })?.status, 'Unknown');
+    const counted = { troubles, earliestExpiry: 7 };
+    assert.deepEqual(issued({ ...counted, accountsFailing: 1 }), issued({ troubles, accountsFailing: 2 }));
   });
 
   it('leave what is wrong in the MeshConfig itself to the operator', () => {
@@ -51,7 +85,7 @@ describe('the controller’s conditions on the MeshConfig', () => {
   });
 
   it('are none of the operator’s: two field managers would take an entry from each other for ever', () => {
-    const own = meshConditions({ model, problems: [] }).map(({ type }) => type);
+    const own = meshConditions({ model, problems: [], certificates }).map(({ type }) => type);
     assert.deepEqual(
       own.filter((type) => (conditionTypes as readonly string[]).includes(type)),
       [],
