@@ -3,14 +3,14 @@
  * restarted: by the controller's own code alone, and over real delta streams with tokens, from a real API server.
  */
 import { createAuthority } from '#certificates/ca.ts';
-import { createBuiltinIssuer } from '#certificates/issuer.ts';
+import type { Issuer } from '#certificates/issuer.ts';
+import { ecdsa } from '#certificates/keys.ts';
 import { issueWorkload } from '#certificates/leaf.ts';
+import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
 import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
 import { createWorkloadCache } from '#certificates/workload-cache.ts';
-import { secretsFrom } from '#controller/secrets.ts';
 import { createClient } from '#kubernetes/client.ts';
 import { ValidatingAdmissionPolicyBindings } from '#kubernetes/kinds.ts';
-import { accountKey } from '#mesh/identity.ts';
 import { install, namespace } from '#test/integration/operator-support.ts';
 import { sidecarFiles } from '#test/integration/xds-support.ts';
 import { startApiServer } from '#test/support/apiserver.ts';
@@ -50,22 +50,29 @@ async function issues(): Promise<BenchResult[]> {
   ];
 }
 
-/** From an empty cache to the two secrets of every identity, ready to be sent. */
+/** From an empty cache to the certificate of every identity. */
 async function withoutStreams(): Promise<BenchResult> {
-  const authority = await createAuthority({ now: Date.now() });
-  const issuer = createBuiltinIssuer({ authority, trustDomain, lifetimeMs: () => day, now: Date.now });
+  const provider = createBuiltinProvider(await createAuthority({ now: Date.now() }), Date.now);
+  const issuer: Issuer = {
+    issueWorkload: async (account) => {
+      const { certificate } = await provider.issue(account, { trustDomain, lifetimeMs: day, keyType: ecdsa });
+      return certificate;
+    },
+  };
   const cache = createWorkloadCache({ issuer });
-  const subscribe = secretsFrom(cache, () => issuer.roots());
   const started = performance.now();
   await Promise.all(
     Array.from(
       { length: IDENTITIES },
-      (_, index) => new Promise<void>((done) => void subscribe(accountKey('bench', `account-${index}`), () => done())),
+      (_, index) =>
+        new Promise<void>((done) => {
+          cache.subscribe({ namespace: 'bench', name: `account-${index}` }, () => done());
+        }),
     ),
   );
   const seconds = (performance.now() - started) / 1000;
   cache.stop();
-  return measured(`secrets of ${IDENTITIES} identities from nothing`, 's', seconds, { target: '<= 15' });
+  return measured(`certificates of ${IDENTITIES} identities from nothing`, 's', seconds, { target: '<= 15' });
 }
 
 /** A controller that has just started, and every sidecar of before comes back to it at once. */
