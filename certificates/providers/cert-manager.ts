@@ -75,11 +75,14 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
   async function outcome(submitted: KubeObject): Promise<Extract<State, { kind: 'issued' }>> {
     const { name } = submitted.metadata;
     const signal = AbortSignal.timeout(deadlineMs);
-    let last: KubeObject | undefined = submitted;
     let words = 'cert-manager has not looked at it: is its controller running?';
-    for (;;) {
+    for (let look = 1; !signal.aborted; look++) {
       try {
-        for await (const object of versionsOf(last, signal)) {
+        const known = look === 1 ? submitted : await client.get<KubeObject>(CertificateRequests, name, spec.namespace);
+        if (known === undefined) {
+          throw new CertificateError('provider-failed', `CertificateRequest ${name} was deleted before it was signed`);
+        }
+        for await (const object of versionsOf(known, signal)) {
           const state = stateOf(object);
           if (state.kind === 'issued') return state;
           if (state.kind === 'over') {
@@ -88,26 +91,17 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
           words = state.words || words;
         }
       } catch (error) {
-        if (signal.aborted) {
-          const message = `cert-manager's ${issuer} has not signed within ${deadlineMs / 1_000} s: ${words}`;
-          throw new CertificateError('provider-timeout', message, { cause: error });
-        }
-        if (error instanceof CertificateError) throw error;
-        // A watch that was cut is no answer of cert-manager's: look again. What cannot be read at all is.
-        if (!(error instanceof KubernetesError) || (error.status !== 0 && error.status !== 410)) throw refusal(error);
+        if (!(error instanceof KubernetesError)) throw error;
+        // No answer of cert-manager's: an API server that restarts cuts watches, and refuses (403) until it has read its rules.
+        if (!signal.aborted) words = error.words;
       }
       await pause(againMs, signal);
-      last = await client.get<KubeObject>(CertificateRequests, name, spec.namespace).catch((error: unknown) => {
-        throw refusal(error);
-      });
-      if (last === undefined) {
-        throw new CertificateError('provider-failed', `CertificateRequest ${name} was deleted before it was signed`);
-      }
     }
+    const message = `cert-manager's ${issuer} has not signed within ${deadlineMs / 1_000} s: ${words}`;
+    throw new CertificateError('provider-timeout', message);
   }
 
   async function* versionsOf(known: KubeObject, signal: AbortSignal): AsyncGenerator<KubeObject> {
-    signal.throwIfAborted();
     yield known;
     const watch = client.watch(CertificateRequests, {
       namespace: spec.namespace,
