@@ -56,7 +56,7 @@ function fastStages(pattern: string | undefined): Stage[] {
   ];
 }
 
-/** What integration and e2e stand on, made before any test's deadline runs: on a new machine this takes about ten minutes. */
+/** What integration and e2e stand on, made before any test's deadline runs: on a new machine this takes about a quarter of an hour. */
 async function setUp(): Promise<void> {
   log('\n=== set-up: system packages, Kubernetes, Envoy');
   const { ensureSystemPackages } = await import('./cluster/packages.ts');

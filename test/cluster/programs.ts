@@ -103,6 +103,7 @@ export async function ensurePrograms(say: Say = sayOnStderr): Promise<void> {
   await ensureKube(say);
   await ensureCoreDns(say);
   await ensurePause(say);
+  await ensureCertManager(say);
 }
 
 interface GoProgram {
