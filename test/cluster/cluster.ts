@@ -10,8 +10,9 @@ import { withLock } from './lock.ts';
 import { networkExists } from './network.ts';
 import { type RunResult, run } from './process.ts';
 import { ensureKube } from './programs.ts';
-import { logOf, start, stateOf, stop } from './supervisor.ts';
+import { logOf, logTail, start, stateOf, stop } from './supervisor.ts';
 import { bringUp, type UpOptions } from './up.ts';
+import { waitFor } from './wait.ts';
 
 export type Say = (line: string) => void;
 
@@ -210,6 +211,10 @@ export class Cluster {
     if (stateOf(component, this.layout).running) return;
     writeConfiguration(this.layout);
     start(component, this.layout, commandOf(component, this.layout, await ensureKube()));
+    // A busy machine takes a moment until the process is itself, in the cluster's network.
+    await waitFor(`${component} runs`, 10_000, async () => stateOf(component, this.layout).running, {
+      state: async () => logTail(component, this.layout),
+    });
   }
 
   private async kubectlCommand(args: readonly string[]): Promise<string[]> {
