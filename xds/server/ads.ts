@@ -73,7 +73,8 @@ export function createAdsServer(options: AdsOptions): AdsServer {
   let draining = false;
   const server = new Server({
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
-    'grpc.max_send_message_length': 64 * 1024 * 1024,
+    // Responses come in portions, but a resource is whole: one that gRPC refused would end the stream again and again.
+    'grpc.max_send_message_length': -1,
     'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc-node.flow_control_window': 1024 * 1024,

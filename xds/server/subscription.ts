@@ -6,6 +6,7 @@ import { diff, type Versioned } from '#xds/cache/diff.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
 import type { Resource } from '#xds/resource.ts';
 import type { DeltaRequest, DeltaResponse } from './messages.ts';
+import { portion } from './portion.ts';
 import { ABSENT, type InFlight, type Subscription } from './subscription-state.ts';
 
 export { type InFlight, openSubscription, type Subscription } from './subscription-state.ts';
@@ -239,7 +240,7 @@ export function respond(
   const { due } = subscription;
   const allowedSends = permission.updates === 'all' ? all.send : all.send.filter(({ name }) => due.has(name));
   const suspect = allowedSends.find(({ name }) => subscription.suspects.has(name));
-  const send = suspect === undefined ? allowedSends : [suspect];
+  const send = suspect === undefined ? portion(allowedSends) : [suspect];
   const remove = permission.removals === 'all' ? all.remove : all.remove.filter((name) => due.has(name));
   const complete = send.length === all.send.length && remove.length === all.remove.length;
   if (send.length === 0 && remove.length === 0 && !(subscription.greet && complete)) {

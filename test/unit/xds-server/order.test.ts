@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ProxySnapshot } from '#xds/cache/snapshot.ts';
 import { advance, handle, openStream, type StreamState } from '#xds/server/order.ts';
+import { MOST_BYTES } from '#xds/server/portion.ts';
 import { request, SHORT, snapshot, summary } from './support.ts';
 
 type Short = keyof typeof SHORT;
@@ -64,6 +65,19 @@ describe('the order of one stream', () => {
     const one = stream(ONE);
     one.ask('cds');
     assert.deepEqual(one.ask('lds'), []);
+    assert.deepEqual(one.ack('cds'), ['lds +out']);
+  });
+
+  it('cuts what is too much for one response, and lets nothing that may point at the rest overtake it', () => {
+    const big = 'x'.repeat(MOST_BYTES / 2);
+    const one = stream(
+      snapshot({ cds: { a: big, b: big, c: big, d: `${big}${big}${big}`, e: '1' }, lds: { out: '1' } }),
+    );
+    assert.deepEqual(one.ask('cds'), ['cds +a,b']);
+    assert.deepEqual(one.ask('lds'), []);
+    assert.deepEqual(one.ack('cds'), ['cds +c']);
+    assert.deepEqual(one.ack('cds'), ['cds +d'], 'one that is too big goes alone');
+    assert.deepEqual(one.ack('cds'), ['cds +e']);
     assert.deepEqual(one.ack('cds'), ['lds +out']);
   });
 
