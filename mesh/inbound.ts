@@ -1,7 +1,7 @@
 /** What one pod accepts: a chain for each target port and server name of each of its services. */
 import { hostNames, addressHost, withPorts } from './hosts.ts';
 import { inboundRoutes, tcpPeers } from './permissions.ts';
-import { digest } from './intern.ts';
+import { digest, digestOf } from './intern.ts';
 import { memoised, type MeshModel, type MeshPort, type MeshService, type NameKey } from './model.ts';
 import type { PodObject } from './objects.ts';
 import { compareText, sortedNumbers } from './order.ts';
@@ -82,7 +82,7 @@ function buildRoutes(model: MeshModel, pod: ProxyPod, { service, ports }: ChainD
   const hosts = [service, ...apexes].flatMap((entry) => serviceHosts(model, entry, pod));
   const domains = [...new Set(withPorts(hosts, numbers))];
   const routes = memoised(model.memo.permissions, pod.account, () => inboundRoutes(model.access, pod.account));
-  const key = `inbound-routes:${digest(name, ...domains, JSON.stringify(routes))}`;
+  const key = `inbound-routes:${digest(name, ...domains, digestOf(routes))}`;
   return model.parts.intern(key, () => ({ key, name, domains, routes }));
 }
 

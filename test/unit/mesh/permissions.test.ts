@@ -9,7 +9,20 @@ import { SETTINGS } from './builders.ts';
 
 /** Expressions that overlap, cover one another, and stand apart. */
 const matches: fc.Arbitrary<HttpMatch> = fc.record({
-  pathRegex: fc.constantFrom('.*', '/a', '/ab', '/a.*', '/.*b', '/[ab]+', '/b'),
+  pathRegex: fc.constantFrom(
+    '.*',
+    '/a',
+    '/ab',
+    '/a.*',
+    '/.*b',
+    '/[ab]+',
+    '/b',
+    '/ab*',
+    '/b?a.*',
+    '/a{0}b',
+    '/b.*|/a.*',
+    '/(b|a)b',
+  ),
   methods: fc.constantFrom([], ['GET'], ['POST'], ['GET', 'POST']),
   headers: fc.constantFrom(
     [],
@@ -54,6 +67,39 @@ describe('the server’s routes', () => {
         assert.equal(outcome === 'passed', expected);
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  it('say nothing of each other where their paths begin differently, so that a policy of many paths stays small', () => {
+    const routesOf = (...paths: string[]) => {
+      const http = paths.map((pathRegex, index) => ({
+        match: { pathRegex, methods: [], headers: [] },
+        sources: new Set<AccountKey>([`n/${index}`]),
+      }));
+      return inboundRoutes({ kind: 'policies', http: new Map([['n/s', http]]), tcp: new Map() }, 'n/s');
+    };
+    const many = routesOf(...Array.from({ length: 300 }, (_, index) => `/things/${index}/.*`));
+    assert.deepEqual(
+      many.filter(({ alsoAllowed }) => alsoAllowed !== undefined),
+      [],
+    );
+    const overlap = routesOf('/things/1.*', '/things/12.*', '/thongs/.*');
+    assert.deepEqual(
+      overlap.map(({ match, alsoAllowed = [] }) => [
+        match.pathRegex,
+        alsoAllowed.map((other) => other.match.pathRegex),
+      ]),
+      [
+        ['/things/12.*', ['/things/1.*']],
+        ['/things/1.*', ['/things/12.*']],
+        ['/thongs/.*', []],
+      ],
+    );
+    const bar = routesOf('/b/.*|/a/.*', '/a/x.*');
+    assert.deepEqual(
+      bar.map(({ alsoAllowed = [] }) => alsoAllowed.length),
+      [1, 1],
+      'a bar hides how the rest begins',
     );
   });
 
