@@ -11,6 +11,7 @@ import type { HttpFilterSchema } from '#xds/proto/gen/envoy/extensions/filters/n
 import { RBACSchema as NetworkRbacSchema } from '#xds/proto/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { type Init, pack } from './encode.ts';
 import { permission } from './http-match.ts';
+import { memo } from './memo.ts';
 
 type Policy = Init<typeof PolicySchema>;
 type Principal = Init<typeof PrincipalSchema>;
@@ -23,16 +24,20 @@ export const denyAllHttp: Init<typeof HttpFilterSchema> = {
   configType: { case: 'typedConfig', value: pack(HttpRbacSchema, { rules: { action: RBAC_Action.ALLOW } }) },
 };
 
-/** The route's own rules, which replace the filter's: its peers, and those of overlapping routes where these match. */
-export function allowOnRoute(route: InboundRoute) {
+/**
+ * The route's own rules, which replace the filter's: its peers, and those of overlapping routes where these match. All chains of
+ * an account have the same routes.
+ */
+export const allowOnRoute = memo((route: InboundRoute) => {
   const policies: Record<string, Policy> = {};
+  let count = 0;
   const add = (policy: Policy | undefined): void => {
-    if (policy !== undefined) policies[`p${Object.keys(policies).length}`] = policy;
+    if (policy !== undefined) policies[`p${count++}`] = policy;
   };
   add(policyFor(route.allowed, { rule: { case: 'any', value: true } }));
   for (const other of route.alsoAllowed ?? []) add(policyFor(other.allowed, permission(other.match)));
   return pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } });
-}
+});
 
 /** For a route on which Envoy answers by itself. */
 export const unguarded = pack(RBACPerRouteSchema, {});
