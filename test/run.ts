@@ -41,6 +41,7 @@ const E2E_ORDER = [
   'onboarding',
   'workloads',
   'demo',
+  'certificates',
   'faults',
   'removal',
 ];

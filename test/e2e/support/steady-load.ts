@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { eventually } from '#test/support/eventually.ts';
 import { lab, loadCommand, type LoadReport, readReport, type Seen } from './lab.ts';
 
-/** However a test ends, a load does not outlast this. */
+/** However a test ends, a load does not outlast this, unless it is said. */
 const LIMIT_SECONDS = 240;
 
 export interface SteadyLoad {
@@ -21,10 +21,10 @@ export async function steadyLoad(
   namespace: string,
   app: string,
   url: string,
-  options: { readonly workers?: number; readonly pauseMs?: number } = {},
+  options: { readonly workers?: number; readonly pauseMs?: number; readonly limitSeconds?: number } = {},
 ): Promise<SteadyLoad> {
-  const { workers = 2, pauseMs = 15 } = options;
-  const command = loadCommand(url, { method: 'GET', seconds: LIMIT_SECONDS, workers, pauseMs, untilEnd: true });
+  const { workers = 2, pauseMs = 15, limitSeconds = LIMIT_SECONDS } = options;
+  const command = loadCommand(url, { method: 'GET', seconds: limitSeconds, workers, pauseMs, untilEnd: true });
   const running = await lab.background(namespace, app, command, { input: true });
   const report = (): LoadReport => readReport(running.output());
   await eventually(`${app} calls ${url}`, async () => report().sent > workers, { everyMs: 50 });

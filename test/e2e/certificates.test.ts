@@ -1,0 +1,286 @@
+/**
+ * Every certificate of the mesh is replaced under load, and no request is lost: workload certificates that live a minute, a root
+ * that is rotated, taken back half-way and rotated again while the controller restarts, another trust domain, and meanwhile the
+ * control plane's own authority. Each step is seen in what new connections are shown, and in which client certificates are taken.
+ *
+ * One walk in several tests, in this order: each stands on the one before.
+ */
+import assert from 'node:assert/strict';
+import type { X509Certificate } from 'node:crypto';
+import { eventually } from '#test/support/eventually.ts';
+import { type Admissions, watchAdmissions } from './support/admissions.ts';
+import { rootIn, type Signer } from './support/certificates.ts';
+import { lab } from './support/lab.ts';
+import { allProtocolsServer, namespace, workload } from './support/manifests.ts';
+import { answerTo, describeSights, type Peer, type PeerWatch, type Sight, watchPeers } from './support/peers.ts';
+import { assertNoneLost, type SteadyLoad, steadyLoad } from './support/steady-load.ts';
+
+const NS = 'certificates';
+const CLIENT = `${NS}/client`;
+const MESH = ['meshconfig', 'osm-mesh-config', '-n', 'osm-system'];
+const LIFETIME_MS = 60_000;
+/** A certificate of a minute is renewed when at least 20 s of it are left; it is made and brought within the other half. */
+const LEAST_LEFT_MS = 10_000;
+/** A kubelet brings a changed ConfigMap or Secret within a minute and a half: no wait that trust needs can be shorter. */
+const CA_WAITS = ['OSM_TEST_CA_TRUST_SECONDS=90', 'OSM_TEST_CA_RETIRE_SECONDS=30', 'OSM_TEST_CA_ASK_SECONDS=2'];
+/** A root stays for a minute after the last certificate that needed it. */
+const NARROWED_MS = 120_000;
+
+const old: Signer = { secret: 'osm-ca-bundle', trustDomain: 'cluster.local' };
+const next: Signer = { secret: 'next-root', trustDomain: 'cluster.local' };
+const moved: Signer = { secret: 'next-root', trustDomain: 'moved.example' };
+
+type Role = 'active' | 'passive' | 'inactive';
+
+function rootCertificate(name: string, { secret, trustDomain }: Signer, role: Role): object {
+  return {
+    apiVersion: 'config.openservicemesh.io/v1alpha2',
+    kind: 'MeshRootCertificate',
+    metadata: { name, namespace: 'osm-system' },
+    spec: { role, trustDomain, provider: { tresor: { ca: { secretRef: { name: secret, namespace: 'osm-system' } } } } },
+  };
+}
+
+describe('certificates under constant load', () => {
+  const roots = new Map<string, X509Certificate>();
+  const loads: SteadyLoad[] = [];
+  let peers: readonly Peer[];
+  let watch: PeerWatch;
+  let admissions: Admissions;
+  let caRotation: Promise<readonly string[]>;
+
+  before(async () => {
+    await lab.meshIsUp();
+    await lab.kubectl(['set', 'env', '-n', 'osm-system', 'deployment/osm-operator', ...CA_WAITS]);
+    await lab.apply([namespace(NS, true)]);
+    await lab.apply(['server', 'client'].flatMap((name) => allProtocolsServer({ namespace: NS, name })));
+    await Promise.all([lab.rolledOut(NS, 'server', 'client'), lab.rolledOut('osm-system', 'osm-operator')]);
+    await lab.setPermissive(true);
+    peers = await Promise.all(['server', 'client'].map(peerOf));
+    roots.set('osm-ca-bundle', await rootIn('osm-ca-bundle'));
+    await eventually('the client reaches the server', async () => {
+      return (await lab.curl(NS, 'client', 'http://server:8080/')).status === 200;
+    });
+    // Requests over kept-alive connections, and words over a new one each: a handshake between the two sidecars.
+    loads.push(await steadyLoad(NS, 'client', 'http://server:8080/', { workers: 6, pauseMs: 15, limitSeconds: 420 }));
+    loads.push(await steadyLoad(NS, 'client', 'tcp://server:7000', { workers: 3, pauseMs: 25, limitSeconds: 420 }));
+    watch = watchPeers(peers, roots);
+    admissions = watchAdmissions(NS);
+    caRotation = rotateControlPlaneCa();
+    // It is awaited by the last test alone, and must not end the process before.
+    caRotation.catch(() => undefined);
+  });
+
+  after(async () => {
+    await Promise.all([watch?.stop(), admissions?.stop(), ...loads.map((load) => load.stop())]);
+    await lab.kubectl(['delete', 'meshrootcertificates', '-n', 'osm-system', '--all']);
+    await lab.patchMeshConfig({ spec: { certificate: { serviceCertValidityDuration: '24h' } } });
+    await lab.kubectl(['delete', 'secret', '-n', 'osm-system', 'next-root', '--ignore-not-found']);
+    await lab.kubectl(['delete', 'namespace', NS, '--wait=false']);
+    const unset = CA_WAITS.map((setting) => setting.replace(/=.*/, '-'));
+    await lab.kubectl(['set', 'env', '-n', 'osm-system', 'deployment/osm-operator', ...unset]);
+    await lab.rolledOut('osm-system', 'osm-operator');
+  });
+
+  afterEach(() => {
+    for (const load of loads) assertNoneLost(load);
+  });
+
+  it('a shorter lifetime takes effect at once', async () => {
+    await lab.patchMeshConfig({ spec: { certificate: { serviceCertValidityDuration: '1m' } } });
+    await shown(
+      'certificates of a minute by the old root',
+      ({ root, leftMs }) => root === old.secret && leftMs <= LIFETIME_MS,
+    );
+  });
+
+  it('old active, new passive: both roots are trusted, the old one signs', async () => {
+    const began = Date.now();
+    await apply(rootCertificate('old', old, 'active'));
+    await apply(rootCertificate('next', next, 'passive'));
+    roots.set('next-root', await eventually('the new root is made', () => rootIn('next-root')));
+    await accepted(next, true);
+    await accepted(old, true);
+    alwaysSince(began, old);
+  });
+
+  it('both active, then old passive: the new one signs', async () => {
+    await apply(rootCertificate('next', next, 'active'));
+    await apply(rootCertificate('old', old, 'passive'));
+    await shownBy(next);
+    await Promise.all([accepted(next, true), accepted(old, true)]);
+  });
+
+  it('taken back half-way: of two that are active the older one signs, and the new one is passive again', async () => {
+    await apply(rootCertificate('old', old, 'active'));
+    await shownBy(old);
+    const began = Date.now();
+    await apply(rootCertificate('next', next, 'passive'));
+    await Promise.all([accepted(next, true), accepted(old, true)]);
+    alwaysSince(began, old);
+  });
+
+  it('forward again, while every replica of the controller is replaced', async () => {
+    await apply(rootCertificate('old', old, 'passive'), rootCertificate('next', next, 'active'));
+    await lab.kubectl(['rollout', 'restart', '-n', 'osm-system', 'deployment/osm-controller']);
+    await lab.rolledOut('osm-system', 'osm-controller');
+    await shownBy(next);
+    await Promise.all([accepted(next, true), accepted(old, true)]);
+  });
+
+  it('old inactive: in a minute it is trusted no more, and certificates are renewed meanwhile', async () => {
+    const began = Date.now();
+    await apply(rootCertificate('old', old, 'inactive'));
+    await accepted(old, false, NARROWED_MS);
+    await accepted(next, true);
+    alwaysSince(began, next);
+    for (const { name } of peers) {
+      const serials = new Set(
+        seenSince(began)
+          .filter(({ peer }) => peer === name)
+          .map(({ serial }) => serial),
+      );
+      assert.ok(
+        serials.size >= 2,
+        `${name} renewed nothing in ${Date.now() - began} ms:\n${describeSights(watch.sights)}`,
+      );
+    }
+    await lab.kubectl(['delete', 'meshrootcertificate', '-n', 'osm-system', 'old']);
+  });
+
+  it('another trust domain is known first, then certified, and the former one is left', async () => {
+    assert.notEqual(await refusedBy(peers[0]!, moved), undefined, 'nobody trusts that domain yet');
+    const began = Date.now();
+    await apply(rootCertificate('moved', moved, 'passive'));
+    await accepted(moved, true);
+    alwaysSince(began, next);
+    await apply(rootCertificate('moved', moved, 'active'), rootCertificate('next', next, 'passive'));
+    await shownBy(moved);
+    await Promise.all([accepted(moved, true), accepted(next, true)]);
+    await apply(rootCertificate('next', next, 'inactive'));
+    await accepted(next, false, NARROWED_MS);
+    await accepted(moved, true);
+  });
+
+  it('all MeshRootCertificates gone in one step: the built-in root signs again', async () => {
+    await lab.kubectl(['delete', 'meshrootcertificates', '-n', 'osm-system', '--all']);
+    await shownBy(old);
+    await accepted(old, true);
+  });
+
+  it('meanwhile the CA of the control plane went its whole way', async () => {
+    const steps = await caRotation;
+    assert.deepEqual(steps, ['AddingTrust', 'WaitingToSwitch', 'RetiringFormerCA', 'NotRotating'], steps.join(', '));
+    await admissions.stop();
+    assert.deepEqual(admissions.refusals, []);
+    await newPod('late');
+    console.log(`      ${admissions.asked} pods were admitted, none refused`);
+  });
+
+  it('no certificate came near its end, and each handshake was answered', async () => {
+    await watch.stop();
+    const settled = watch.sights.filter(({ leftMs }) => leftMs <= LIFETIME_MS);
+    const least = Math.min(...settled.map(({ leftMs }) => leftMs));
+    const serials = new Set(settled.map(({ serial }) => serial));
+    const counts = loads.map((load) => `${load.report().sent} of ${load.url}`);
+    console.log(
+      `      ${serials.size} certificates shown in ${settled.length} handshakes, ${Math.round(least / 1000)} s left at least`,
+    );
+    console.log(`      calls: ${counts.join(', ')}; none failed`);
+    assert.deepEqual(watch.failures, []);
+    assert.ok(least >= LEAST_LEFT_MS, describeSights(watch.sights));
+  });
+
+  async function peerOf(name: string): Promise<Peer> {
+    return { name, host: await lab.podIp(NS, name), port: 8080, serverName: `${name}.${NS}.svc.cluster.local` };
+  }
+
+  const apply = (...objects: object[]): Promise<void> => lab.apply(objects);
+  const seenSince = (time: number): Sight[] => watch.sights.filter(({ at }) => at >= time);
+  const isBy = ({ root, uri }: Sight, by: Signer): boolean =>
+    root === by.secret && uri.startsWith(`spiffe://${by.trustDomain}/ns/${NS}/sa/`);
+
+  /** Waits until the last sight of each peer is so. */
+  async function shown(what: string, holds: (sight: Sight) => boolean): Promise<void> {
+    const last = ({ name }: Peer): Sight | undefined => watch.sights.findLast(({ peer }) => peer === name);
+    const look = async (): Promise<boolean> => peers.map(last).every((sight) => sight !== undefined && holds(sight));
+    await eventually(what, look, { state });
+  }
+
+  const shownBy = (by: Signer): Promise<void> =>
+    shown(`certificates of ${by.trustDomain} by ${by.secret}`, (sight) => isBy(sight, by));
+
+  /** Fails if a peer showed anything else since then. */
+  function alwaysSince(time: number, by: Signer): void {
+    const others = seenSince(time).filter((sight) => !isBy(sight, by));
+    assert.deepEqual(others, [], `meant to be ${by.secret} all the while:\n${describeSights(watch.sights)}`);
+  }
+
+  /** Undefined when a certificate of that signer is accepted. */
+  async function refusedBy(peer: Peer, by: Signer): Promise<string | undefined> {
+    const answer = await answerTo(peer, CLIENT, by);
+    return answer === '200' ? undefined : `${peer.name}: ${answer}`;
+  }
+
+  /** Waits until both peers accept, or refuse, a client certificate of that signer. */
+  async function accepted(by: Signer, wanted: boolean, deadlineMs = 60_000): Promise<void> {
+    let refusals: readonly (string | undefined)[] = [];
+    await eventually(
+      `certificates of ${by.trustDomain} by ${by.secret} are ${wanted ? 'accepted' : 'refused'}`,
+      async () => {
+        refusals = await Promise.all(peers.map((peer) => refusedBy(peer, by)));
+        return refusals.every((refusal) => (refusal === undefined) === wanted);
+      },
+      { deadlineMs, state: async () => `${JSON.stringify(refusals)}\n${await state()}` },
+    );
+  }
+
+  interface Condition {
+    readonly type: string;
+    readonly status: string;
+    readonly reason: string;
+    readonly message: string;
+  }
+
+  async function condition(type: string): Promise<Condition> {
+    const mesh = await lab.json<{ status: { conditions: readonly Condition[] } }>(['get', ...MESH]);
+    const found = mesh.status.conditions.find((each) => each.type === type);
+    if (found === undefined) throw new Error(`the MeshConfig has no condition ${type}`);
+    return found;
+  }
+
+  const state = async (): Promise<string> =>
+    `${describeSights(watch.sights)}\n${(await condition('WorkloadCertificatesIssued')).message}`;
+
+  /** The walk of the control-plane CA from its beginning to its end; the reasons that the condition gave. */
+  async function rotateControlPlaneCa(): Promise<readonly string[]> {
+    const before = await rootIn('osm-control-plane-ca');
+    const annotation = `openservicemesh.io/rotate-control-plane-ca=${Date.now()}`;
+    await lab.kubectl(['annotate', ...MESH, '--overwrite', annotation]);
+    const steps: string[] = [];
+    let message = '';
+    await eventually(
+      'the control-plane CA has been rotated',
+      async () => {
+        const now = await condition('ControlPlaneCARotating');
+        ({ message } = now);
+        // Replicas that are behind are named under a reason of its own, for however long a kubelet takes.
+        const step = now.reason === 'WaitingForReplicas' ? 'RetiringFormerCA' : now.reason;
+        if (step !== steps.at(-1) && (steps.length > 0 || now.status === 'True')) {
+          steps.push(step);
+          if (now.status === 'True') await newPod(step.toLowerCase());
+        }
+        return steps.length > 0 && now.status === 'False';
+      },
+      { deadlineMs: 360_000, everyMs: 500, state: async () => `${steps.join(', ')}: ${message}` },
+    );
+    assert.notEqual((await rootIn('osm-control-plane-ca')).fingerprint256, before.fingerprint256, 'it is another CA');
+    return steps;
+  }
+
+  /** A new pod comes up, with its sidecar configured by the controller. */
+  async function newPod(name: string): Promise<void> {
+    await lab.apply(workload({ namespace: NS, name, command: ['sleep', 'infinity'] }));
+    await lab.rolledOut(NS, name);
+  }
+});
