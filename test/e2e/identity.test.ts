@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { connect as tlsConnect } from 'node:tls';
 import { eventually } from '#test/support/eventually.ts';
-import { makeClientCertificate } from './support/certificates.ts';
+import { makeClientCertificate, type Signer } from './support/certificates.ts';
 import { lab } from './support/lab.ts';
 import { httpRouteGroup, namespace, tcpRoute, trafficTarget, workload } from './support/manifests.ts';
+import { answerTo } from './support/peers.ts';
 
 const NS = 'identity';
 const SERVER = ['node', '/programs/http-server.mjs', '8080'];
@@ -127,6 +128,19 @@ describe('identity and encryption', () => {
       );
       assert.match(allowed, /^HTTP\/1.1 200/, 'the same by hand as the allowed account: the certificate is good');
     });
+
+    const forged: readonly (readonly [string, Signer])[] = [
+      ['of another trust domain, by the right root', { trustDomain: 'elsewhere.example' }],
+      ["by the control plane's own authority", { secret: 'osm-control-plane-ca' }],
+    ];
+    for (const [what, by] of forged) {
+      it(`a certificate of the allowed account ${what}, is refused in the handshake`, async () => {
+        const serverName = `server.${NS}.svc.cluster.local`;
+        const peer = { name: 'server', host: await lab.podIp(NS, 'server'), port: 8080, serverName, path: '/hello' };
+        assert.equal(await answerTo(peer, `${NS}/friend`, {}), '200', 'the same account with the right certificate');
+        assert.match(await answerTo(peer, `${NS}/friend`, by), /ALERT/);
+      });
+    }
 
     it('a denied caller of a server that speaks first gets not one byte of its banner', async () => {
       const allowed = await eventually('friend reads the banner', async () => {
