@@ -85,12 +85,12 @@ export function advance(
   turn(SECRET, clustersMayGo ? EVERYTHING : NO_REMOVALS);
 
   const inFlight = state.subscriptions[CLUSTER].inFlight;
-  const warming =
-    (inFlight !== undefined && inFlight.resources.length > 0) ||
-    hasUpdates(state.subscriptions[CLUSTER], snapshot[CLUSTER]);
+  const unsent = hasUpdates(state.subscriptions[CLUSTER], snapshot[CLUSTER]);
+  const warming = unsent || (inFlight !== undefined && inFlight.resources.length > 0);
   const listeners = turn(LISTENER, warming ? HELD : EVERYTHING);
   const listenersSettled = settled(state.subscriptions[LISTENER], snapshot[LISTENER]);
-  turn(ROUTES, warming ? HELD : listenersSettled ? EVERYTHING : NO_REMOVALS);
+  // Routes that a new listener waits for go while clusters warm, but not before these: they may name what was not even sent.
+  if (!unsent) turn(ROUTES, warming ? HELD : listenersSettled ? EVERYTHING : NO_REMOVALS);
   if (listeners !== undefined) {
     state = oweNeeds(state, listeners, snapshot);
     turn(SECRET, NO_REMOVALS);

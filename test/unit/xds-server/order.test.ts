@@ -68,6 +68,19 @@ describe('the order of one stream', () => {
     assert.deepEqual(one.ack('cds'), ['lds +out']);
   });
 
+  it('holds routes that are asked for anew until the clusters of the same snapshot are sent, not until they are warm', () => {
+    const one = stream(snapshot({ cds: { a: '1' }, lds: { out: '1' } }));
+    one.ask('cds');
+    one.ack('cds');
+    one.ask('lds');
+    one.ack('lds');
+    one.set(snapshot({ cds: { a: '2' }, lds: { out: '1' }, rds: { r: '1' } }));
+    // In flight is what was; b, which r may name, is not sent yet.
+    one.set(snapshot({ cds: { a: '2', b: '1' }, lds: { out: '1' }, rds: { r: '2' } }));
+    assert.deepEqual(one.ask('rds', 'r'), []);
+    assert.deepEqual(one.ack('cds'), ['cds +b', 'rds +r']);
+  });
+
   it('cuts what is too much for one response, and lets nothing that may point at the rest overtake it', () => {
     const big = 'x'.repeat(MOST_BYTES / 2);
     const one = stream(
