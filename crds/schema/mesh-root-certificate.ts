@@ -1,12 +1,29 @@
 import type { Static } from 'typebox';
 import { age, readyColumns, type KindDefinition } from './kind.ts';
-import { namespacedName, statusOf } from './common.ts';
+import { statusOf } from './common.ts';
 import { flag, name, object, oneOf, optional, port, text } from './kit.ts';
+
+/** Secrets that the operator keeps for the control plane alone (cdk8s/names.ts): whoever edits a MeshRootCertificate must not read them. */
+const CONTROL_PLANE_SECRETS = ['osm-control-plane-ca', 'osm-injector-tls', 'osm-controller-tls'];
+
+/** Name of a Secret that the controller is let to read for a provider, and shows it to in the case of a token. */
+function secretName(refused: readonly string[]) {
+  const list = refused.map((secret) => `'${secret}'`).join(', ');
+  const rule = {
+    rule: `!(self in [${list}])`,
+    message: `it must be none of the mesh's own Secrets: ${refused.join(', ')}`,
+    holds: (self: string) => !refused.includes(self),
+  };
+  return text('Name of the Secret.', { minLength: 1, maxLength: 253, rules: [rule] });
+}
+
+const providersSecret = secretName([...CONTROL_PLANE_SECRETS, 'osm-ca-bundle']);
 
 const tresor = object('The built-in authority.', {
   ca: object('The authority’s own certificate.', {
-    secretRef: namespacedName(
+    secretRef: object(
       'Secret of the control plane’s namespace with `ca.crt` (intermediates first, then their root) and `private.key`; `osm-ca-bundle` is made when it does not exist.',
+      { name: secretName(CONTROL_PLANE_SECRETS), namespace: name('Its namespace.') },
     ),
   }),
 });
@@ -23,7 +40,7 @@ const vault = object(
     token: optional(
       object('A token that the mesh shows to Vault, where it does not log in by itself.', {
         secretKeyRef: object('Where the token is kept.', {
-          name: name('Name of the Secret.'),
+          name: providersSecret,
           key: name('Key in the Secret.'),
           namespace: name('Namespace of the Secret: the control plane’s own.'),
         }),
@@ -39,7 +56,7 @@ const vault = object(
       object(
         'Roots of Vault’s own serving certificate, in a Secret of the control plane’s namespace; the system’s where left out.',
         {
-          name: name('Name of the Secret.'),
+          name: providersSecret,
           key: text('Key in the Secret.', { default: 'ca.crt' }),
         },
       ),

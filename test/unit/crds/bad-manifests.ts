@@ -105,6 +105,27 @@ export const badManifests: readonly BadManifest[] = [
     { provider: { tresor: { ca: { secretRef: { name: 'a', namespace: 'b' } } }, certManager: { issuerName: 'c' } } },
     'spec.provider',
   ),
+  other(
+    'config.openservicemesh.io/v1alpha2',
+    'MeshRootCertificate',
+    'the control plane’s own authority',
+    { provider: { tresor: { ca: { secretRef: { name: 'osm-control-plane-ca', namespace: 'osm-system' } } } } },
+    'spec.provider.tresor.ca.secretRef.name',
+  ),
+  other(
+    'config.openservicemesh.io/v1alpha2',
+    'MeshRootCertificate',
+    'a private key as the token that Vault is shown',
+    {
+      provider: {
+        vault: {
+          ...{ host: 'vault', port: 8200, role: 'osm' },
+          token: { secretKeyRef: { name: 'osm-ca-bundle', key: 'private.key', namespace: 'osm-system' } },
+        },
+      },
+    },
+    'spec.provider.vault.token.secretKeyRef.name',
+  ),
   other('config.openservicemesh.io/v1alpha2', 'ExtensionService', 'no host', { port: 4317 }, 'spec.host'),
   policy(
     'Egress',
