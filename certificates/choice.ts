@@ -68,7 +68,7 @@ export function chooseIssuers(roots: readonly RootCertificate[], settings: MeshC
       key: 'too-many-root-certificates',
       message:
         `MeshRootCertificates ${about.join(', ')} are active or passive, and at most two may be: ` +
-        'end the rotation that is under way (make the old one inactive) before the next begins.',
+        'end the rotation that is under way (make the old one inactive) before the next begins',
       about,
     };
   }

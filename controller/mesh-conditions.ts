@@ -95,6 +95,6 @@ function workloadCertificatesIssued({ certificates: { signing, validating, troub
 
 function sourceName({ provider, rootCertificate }: SourceFact): string {
   return rootCertificate === undefined
-    ? `${provider}, by default`
+    ? 'the built-in authority'
     : `${provider}, MeshRootCertificate ${rootCertificate}`;
 }

@@ -15,7 +15,7 @@ import { defaultWaits } from './plan/rotation.ts';
 
 const environment = readEnvironment(process.env);
 const { namespace, podName } = environment;
-const log = pino({ level: environment.logLevel, base: { component: 'operator' } });
+const log = pino({ level: environment.logLevel, base: { component: 'osm-operator' } });
 const metrics = createMetrics();
 const client = createClient({ userAgent: `osm-operator/${version}` });
 const events = createEventRecorder({

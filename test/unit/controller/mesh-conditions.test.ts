@@ -63,7 +63,7 @@ describe('the controller’s conditions on the MeshConfig', () => {
       type: 'WorkloadCertificatesIssued',
       status: 'True',
       reason: 'Issued',
-      message: 'Signed by builtin, by default for trust domain cluster.local.',
+      message: 'Signed by the built-in authority for trust domain cluster.local.',
     });
     const vault = { provider: 'vault', rootCertificate: 'from-vault', trustDomain: 'cluster.local' } as const;
     assert.match(
