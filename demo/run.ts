@@ -44,6 +44,8 @@ function readOptions(): Options | undefined {
     log(HELP);
     return undefined;
   }
+  // Throws when the name cannot be a cluster's: that is wrong usage, and nothing to look at in a cluster.
+  clusterFor({ name: values.name, context: values.context });
   return { check: values.check, name: values.name, context: values.context, down: values.down };
 }
 
@@ -51,7 +53,9 @@ async function main(options: Options): Promise<number> {
   const started = Date.now();
   const target = clusterFor({ name: options.name, context: options.context });
   if (options.down) {
-    await target.down();
+    await target.down(log);
+    if (options.context !== undefined)
+      log(`nothing was done: context "${options.context}" is a cluster of somebody else's`);
     return 0;
   }
   log(`== The cluster (${options.context ?? options.name})`);
@@ -110,7 +114,10 @@ Look around:
    npm run cluster --${flag} kubectl get pods -A
    npm run cluster --${flag} kubectl get meshconfig -n osm-system -o yaml
    npm run cluster --${flag} kubectl logs -n bookbuyer deploy/bookbuyer --tail=3
-   npm run cluster --${flag} kubectl logs -n osm-system deploy/osm-controller
+   npm run cluster --${flag} kubectl logs -n osm-system -l app=osm-controller
+A counter page (bookbuyer, bookthief, bookstore and bookwarehouse each have one on 14001; from inside the pod, since it takes mTLS alone):
+   npm run cluster --${flag} kubectl port-forward -n bookbuyer deploy/bookbuyer 14001 &
+   npm run cluster --${flag} exec curl -s http://localhost:14001/raw
 Take it down:
    npm run demo -- --down${flag}`);
 }
@@ -133,7 +140,9 @@ if (options !== undefined) {
   } catch (error) {
     console.error(`\nthe demo stopped: ${error instanceof Error ? error.message : String(error)}`);
     console.error(
-      `look: npm run cluster -- --name ${options.name} status; then run the demo again, it goes on where it was`,
+      options.context === undefined
+        ? `look: npm run cluster -- --name ${options.name} status; then run the demo again, it goes on where it was`
+        : `look: kubectl --context ${options.context} get nodes; then run the demo again, it goes on where it was`,
     );
     process.exitCode = 1;
   }
