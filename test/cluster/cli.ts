@@ -1,6 +1,6 @@
 // The test cluster's command line: `npm run cluster -- COMMAND`.
 import type { ChildProcess } from 'node:child_process';
-import { createReadStream, statSync, watchFile, unwatchFile } from 'node:fs';
+import { createReadStream, existsSync, statSync, watchFile, unwatchFile } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { Cluster, type ClusterStatus } from './cluster.ts';
 import { COMPONENTS } from './components.ts';
@@ -119,6 +119,10 @@ subcommand('logs', "show a component's log")
   .action((name: string, options: { tail?: number; follow?: boolean }, command: Command) => {
     const cluster = owned(command);
     const text = cluster.logs(name);
+    if (!existsSync(cluster.logPath(name)))
+      throw new Error(
+        `cluster ${cluster.name} has no log of ${name}: run "npm run cluster -- up --name ${cluster.name}"`,
+      );
     console.log(options.tail === undefined ? text.trimEnd() : lastLines(text, options.tail));
     if (options.follow === true) follow(cluster.logPath(name));
   });
