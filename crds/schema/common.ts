@@ -32,6 +32,19 @@ export const resources = object('Compute resources of the container, as in a pod
   ),
 });
 
+/** Loose on purpose: what no runtime could read as the reference of an image hangs every new pod, under a name of the kubelet's. */
+const IMAGE = '[A-Za-z0-9]([A-Za-z0-9._/:@+-]*[A-Za-z0-9])?';
+
+/** A container image, e.g. `registry.example/osm:2.0`. */
+export function image(description: string): TUnsafe<string> {
+  return text(description, { pattern: `^${IMAGE}$` });
+}
+
+/** The same, where an empty text leaves the choice to the mesh. */
+export function imageOrDefault(description: string): TUnsafe<string> {
+  return text(description, { default: '', pattern: `^(${IMAGE})?$` });
+}
+
 /** Kind, name and namespace of an object elsewhere; the kind is fixed. */
 export function reference<const K extends string>(kind: K, description: string) {
   return object(description, {

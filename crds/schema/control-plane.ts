@@ -1,6 +1,6 @@
 /** `MeshConfig.spec.controlPlane`: how injector and controller are run. */
 import { anyObject, integer, list, name, object, oneOf, optional, section, stringMap, text } from './kit.ts';
-import { resources } from './common.ts';
+import { image, resources } from './common.ts';
 
 const tolerations = list(
   object('Lets the pods onto nodes with a matching taint.', {
@@ -26,7 +26,7 @@ function component(what: string) {
 }
 
 export const controlPlane = section('The mesh’s own pods.', {
-  image: optional(name('Image of injector, controller and init container; the operator’s own where left out.')),
+  image: optional(image('Image of injector, controller and init container; the operator’s own where left out.')),
   imagePullPolicy: oneOf(['Always', 'IfNotPresent', 'Never'], 'When that image is pulled.', 'IfNotPresent'),
   imagePullSecrets: optional(
     list(

@@ -1,6 +1,6 @@
 /** The parts of `MeshConfig.spec` that OSM 1.2 had, with the defaults of its install, and what was added to each. */
 import { durationMs } from '../duration.ts';
-import { namespacedName, resources } from './common.ts';
+import { imageOrDefault, namespacedName, resources } from './common.ts';
 import {
   cidr,
   duration,
@@ -79,15 +79,11 @@ export const sidecar = section(
       `Envoy’s log level. ${newPods}`,
       'error',
     ),
-    envoyImage: text(`Image of the sidecar; empty for the one that this version was tested with. ${newPods}`, {
-      default: '',
-    }),
-    envoyWindowsImage: text(`Image of the sidecar on Windows nodes. ${noEffect}: Windows pods are not injected.`, {
-      default: '',
-    }),
-    initContainerImage: text(`Image of the init container; empty for the control plane’s own. ${newPods}`, {
-      default: '',
-    }),
+    envoyImage: imageOrDefault(`Image of the sidecar; empty for the one that this version was tested with. ${newPods}`),
+    envoyWindowsImage: imageOrDefault(
+      `Image of the sidecar on Windows nodes. ${noEffect}: Windows pods are not injected.`,
+    ),
+    initContainerImage: imageOrDefault(`Image of the init container; empty for the control plane’s own. ${newPods}`),
     maxDataPlaneConnections: integer('The most sidecars that a controller serves; 0 sets no limit.', { default: 0 }),
     configResyncInterval: duration(
       `How often every sidecar is sent its configuration again. ${noEffect}: changes reach sidecars by themselves.`,

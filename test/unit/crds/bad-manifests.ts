@@ -39,6 +39,8 @@ export const badManifests: readonly BadManifest[] = [
   mesh('another name', {}, 'metadata.name', 'my-mesh'),
   mesh('a cipher that Envoy does not know', { sidecar: { cipherSuites: ['JUNK'] } }, 'spec.sidecar.cipherSuites[0]'),
   mesh('a curve that Envoy does not know', { sidecar: { ecdhCurves: ['FOO'] } }, 'spec.sidecar.ecdhCurves[0]'),
+  mesh('no image for the control plane', { controlPlane: { image: 'not an image!' } }, 'spec.controlPlane.image'),
+  mesh('no image for the sidecar', { sidecar: { envoyImage: 'also bad !' } }, 'spec.sidecar.envoyImage'),
   mesh('an unknown log level', { sidecar: { logLevel: 'loud' } }, 'spec.sidecar.logLevel'),
   mesh(
     'a low TLS maximum',
