@@ -254,6 +254,13 @@ describe('certificates under constant load', () => {
 
   /** The walk of the control-plane CA from its beginning to its end; the reasons that the condition gave. */
   async function rotateControlPlaneCa(): Promise<readonly string[]> {
+    await eventually(
+      'no rotation of the CA is left from before',
+      async () => {
+        return (await condition('ControlPlaneCARotating')).status === 'False';
+      },
+      { deadlineMs: 240_000 },
+    );
     const before = await rootIn('osm-control-plane-ca');
     const annotation = `openservicemesh.io/rotate-control-plane-ca=${Date.now()}`;
     await lab.kubectl(['annotate', ...MESH, '--overwrite', annotation]);
