@@ -32,6 +32,7 @@ const moved: Signer = { secret: 'next-root', trustDomain: 'moved.example' };
 
 type Role = 'active' | 'passive' | 'inactive';
 
+/** Of two that are active the older signs; made within one second, the first by name. So `former` is the older in any case. */
 function rootCertificate(name: string, { secret, trustDomain }: Signer, role: Role): object {
   return {
     apiVersion: 'config.openservicemesh.io/v1alpha2',
@@ -96,7 +97,7 @@ describe('certificates under constant load', () => {
 
   it('old active, new passive: both roots are trusted, the old one signs', async () => {
     const began = Date.now();
-    await apply(rootCertificate('old', old, 'active'));
+    await apply(rootCertificate('former', old, 'active'));
     await apply(rootCertificate('next', next, 'passive'));
     roots.set('next-root', await eventually('the new root is made', () => rootIn('next-root')));
     await accepted(next, true);
@@ -106,13 +107,13 @@ describe('certificates under constant load', () => {
 
   it('both active, then old passive: the new one signs', async () => {
     await apply(rootCertificate('next', next, 'active'));
-    await apply(rootCertificate('old', old, 'passive'));
+    await apply(rootCertificate('former', old, 'passive'));
     await shownBy(next);
     await Promise.all([accepted(next, true), accepted(old, true)]);
   });
 
   it('taken back half-way: of two that are active the older one signs, and the new one is passive again', async () => {
-    await apply(rootCertificate('old', old, 'active'));
+    await apply(rootCertificate('former', old, 'active'));
     await shownBy(old);
     const began = Date.now();
     await apply(rootCertificate('next', next, 'passive'));
@@ -121,7 +122,7 @@ describe('certificates under constant load', () => {
   });
 
   it('forward again, while every replica of the controller is replaced', async () => {
-    await apply(rootCertificate('old', old, 'passive'), rootCertificate('next', next, 'active'));
+    await apply(rootCertificate('former', old, 'passive'), rootCertificate('next', next, 'active'));
     await lab.kubectl(['rollout', 'restart', '-n', 'osm-system', 'deployment/osm-controller']);
     await lab.rolledOut('osm-system', 'osm-controller');
     await shownBy(next);
@@ -130,7 +131,7 @@ describe('certificates under constant load', () => {
 
   it('old inactive: in a minute it is trusted no more, and certificates are renewed meanwhile', async () => {
     const began = Date.now();
-    await apply(rootCertificate('old', old, 'inactive'));
+    await apply(rootCertificate('former', old, 'inactive'));
     await accepted(old, false, NARROWED_MS);
     await accepted(next, true);
     alwaysSince(began, next);
@@ -145,7 +146,7 @@ describe('certificates under constant load', () => {
         `${name} renewed nothing in ${Date.now() - began} ms:\n${describeSights(watch.sights)}`,
       );
     }
-    await lab.kubectl(['delete', 'meshrootcertificate', '-n', 'osm-system', 'old']);
+    await lab.kubectl(['delete', 'meshrootcertificate', '-n', 'osm-system', 'former']);
   });
 
   it('another trust domain is known first, then certified, and the former one is left', async () => {
