@@ -5,15 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { type Server, type Socket, connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { OutboundTcpService, OutboundView } from '#mesh/view.ts';
 import { type RunningEnvoy, freePort, loopback, startEnvoy } from '#test/support/envoy.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { staticListeners } from '#test/support/static-config.ts';
 import { inboundView, outboundView, virtualHost } from '#test/support/views.ts';
+import { type WatchedListeners, watchedListeners } from '#test/support/watched-listeners.ts';
 import { translateView } from '#xds/translate/translate.ts';
 
 const SERVICE = '127.0.3.1';
@@ -23,22 +20,20 @@ describe('a held TCP connection and listener updates', function () {
 
   let envoy: RunningEnvoy;
   let server: Server;
-  let directory: string;
+  let listeners: WatchedListeners;
   let port = 0;
   let held: Socket;
   const heard: string[] = [];
 
   before(async () => {
     port = await freePort();
-    directory = await mkdtemp(join(tmpdir(), 'osm-lds-'));
+    listeners = await watchedListeners();
     server = createServer((socket) => socket.on('error', () => undefined).pipe(socket)).listen(port, '127.0.0.1');
     await once(server, 'listening');
-    await publish(outboundView({ tcpServices: [service()] }));
+    await listeners.publish(resources(outboundView({ tcpServices: [service()] })), { listenOn: listenOn() });
     envoy = await startEnvoy({
       node: { id: 'test', cluster: 'test' },
-      dynamic_resources: {
-        lds_config: { path_config_source: { path: join(directory, 'lds.json') }, resource_api_version: 'V3' },
-      },
+      dynamic_resources: { lds_config: listeners.ldsConfig },
       static_resources: {
         clusters: ['db', 'other'].map((name) => ({
           name,
@@ -59,7 +54,7 @@ describe('a held TCP connection and listener updates', function () {
     held?.destroy();
     await envoy?.stop();
     server?.close();
-    await rm(directory, { recursive: true, force: true });
+    await listeners?.remove();
   });
 
   function service(more: Partial<OutboundTcpService> = {}): OutboundTcpService {
@@ -76,29 +71,11 @@ describe('a held TCP connection and listener updates', function () {
       backends: [{ cluster: 'other', weight: 1 }],
     });
 
-  /** Replaces the watched file in one step, as Envoy wants it. */
-  async function publish(view: OutboundView): Promise<void> {
-    const resources = translateView({ outbound: view, inbound: inboundView() });
-    const listenOn = { outbound: [{ address: SERVICE, port }] };
-    const listeners = staticListeners(resources, { listenOn }).map((it) => ({
-      '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
-      ...it,
-    }));
-    const fresh = join(directory, 'fresh.json');
-    await writeFile(fresh, JSON.stringify({ resources: listeners }));
-    await rename(fresh, join(directory, 'lds.json'));
-  }
+  const listenOn = () => ({ outbound: [{ address: SERVICE, port }] });
+  const resources = (outbound: OutboundView) => translateView({ outbound, inbound: inboundView() });
 
-  async function update(view: OutboundView): Promise<void> {
-    const before = await envoy.stat('listener_manager.lds.update_success');
-    await publish(view);
-    await eventually(
-      'Envoy takes the new listener',
-      async () => (await envoy.stat('listener_manager.lds.update_success')) > before,
-      { deadlineMs: 10_000, everyMs: 20, state: () => Promise.resolve(envoy.log()) },
-    );
-    assert.equal(await envoy.stat('listener_manager.lds.update_rejected'), 0, envoy.log());
-  }
+  const update = (view: OutboundView): Promise<void> =>
+    listeners.update(envoy, resources(view), { listenOn: listenOn() });
 
   /** Waits until no filter chain or listener is draining any more: what an update would cut is cut by then. */
   async function drained(): Promise<void> {

@@ -4,19 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, type Server, createServer, request } from 'node:http';
 import { type Http2Server, connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { type Server as TcpServer, type Socket, connect, createServer as createTcpServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import type { AccountKey } from '#mesh/identity.ts';
 import type { InboundChain, InboundView, OutboundView } from '#mesh/view.ts';
 import { type RunningEnvoy, freePort, startEnvoy } from '#test/support/envoy.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { type TestAuthority, testAuthority } from '#test/support/mesh-certificates.ts';
-import { staticBootstrap, staticListeners } from '#test/support/static-config.ts';
+import { staticBootstrap } from '#test/support/static-config.ts';
 import {
   assignment,
   cluster,
@@ -26,6 +23,8 @@ import {
   outboundView,
   virtualHost,
 } from '#test/support/views.ts';
+import { type WatchedListeners, watchedListeners } from '#test/support/watched-listeners.ts';
+import type { Resource } from '#xds/resource.ts';
 import { translateEndpoints, translateSecrets, translateView } from '#xds/translate/translate.ts';
 
 const POD = '127.0.5.1';
@@ -41,7 +40,7 @@ describe('plaintext from outside the mesh', function () {
   let echo: TcpServer;
   let server: RunningEnvoy;
   let authority: TestAuthority;
-  let directory: string;
+  let listeners: WatchedListeners;
   let http = 0;
   let tcp = 0;
   let http2 = 0;
@@ -67,16 +66,14 @@ describe('plaintext from outside the mesh', function () {
       answer.end();
     }).listen(http2, '127.0.0.1');
     await Promise.all([application, echo, grpc].map((it) => once(it, 'listening')));
-    directory = await mkdtemp(join(tmpdir(), 'osm-plaintext-'));
-    await publish(false);
+    listeners = await watchedListeners();
+    await listeners.publish(serverResources(false), { listenOn: listenOn() });
     const { static_resources: fixed } = staticBootstrap(translateView(views(true)), {
       secrets: translateSecrets(await authority.issue('shop/store')),
     }) as { static_resources: object };
     server = await started({
       node: { id: 'test', cluster: 'test' },
-      dynamic_resources: {
-        lds_config: { path_config_source: { path: join(directory, 'lds.json') }, resource_api_version: 'V3' },
-      },
+      dynamic_resources: { lds_config: listeners.ldsConfig },
       static_resources: { ...fixed, listeners: [] },
     });
     await startCaller('shop/buyer', FRIEND);
@@ -89,7 +86,7 @@ describe('plaintext from outside the mesh', function () {
     echo?.close();
     grpc?.close();
     await Promise.all(envoys.map((it) => it.stop()));
-    await rm(directory, { recursive: true, force: true });
+    await listeners?.remove();
   });
 
   beforeEach(() => {
@@ -128,30 +125,15 @@ describe('plaintext from outside the mesh', function () {
     return { inbound: inbound(open), outbound: outboundView() };
   }
 
-  /** Replaces the watched file in one step, as Envoy wants it. */
-  async function publish(open: boolean): Promise<void> {
-    const listenOn = { inbound: [http, tcp, http2].map((port) => ({ address: POD, port })) };
-    const resources = translateView(views(open)).filter(({ name }) => name !== 'outbound');
-    const listeners = staticListeners(resources, { listenOn }).map((it) => ({
-      '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
-      ...it,
-    }));
-    const fresh = join(directory, 'fresh.json');
-    await writeFile(fresh, JSON.stringify({ resources: listeners }));
-    await rename(fresh, join(directory, 'lds.json'));
+  const listenOn = () => ({ inbound: [http, tcp, http2].map((port) => ({ address: POD, port })) });
+
+  function serverResources(open: boolean): Resource[] {
+    return translateView(views(open)).filter(({ name }) => name !== 'outbound');
   }
 
   /** Switches the opt-in, and waits until the sidecar has it. */
-  async function accept(open: boolean): Promise<void> {
-    const before = await server.stat('listener_manager.lds.update_success');
-    await publish(open);
-    await eventually(
-      'Envoy takes the listener',
-      async () => (await server.stat('listener_manager.lds.update_success')) > before,
-      { deadlineMs: 10_000, everyMs: 20, state: () => Promise.resolve(server.log()) },
-    );
-    assert.equal(await server.stat('listener_manager.lds.update_rejected'), 0, server.log());
-  }
+  const accept = (open: boolean): Promise<void> =>
+    listeners.update(server, serverResources(open), { listenOn: listenOn() });
 
   async function startCaller(account: AccountKey, at: string): Promise<void> {
     const outbound = outboundView({
