@@ -7,15 +7,11 @@ import type { Issuer } from '#certificates/issuer.ts';
 import { ecdsa } from '#certificates/keys.ts';
 import { issueWorkload } from '#certificates/leaf.ts';
 import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
-import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
 import { createWorkloadCache } from '#certificates/workload-cache.ts';
-import { createClient } from '#kubernetes/client.ts';
-import { ValidatingAdmissionPolicyBindings } from '#kubernetes/kinds.ts';
-import { install, namespace } from '#test/integration/operator-support.ts';
-import { sidecarFiles } from '#test/integration/xds-support.ts';
-import { startApiServer } from '#test/support/apiserver.ts';
+import { namespace } from '#test/integration/operator-support.ts';
+import { type PushCluster, withPushCluster } from './push-cluster.ts';
 import { end, startController, startFleet } from './push-fleet.ts';
-import { buildPods, tokensOf, writeMeshConfig } from './push-mesh.ts';
+import { buildPods, tokensOf } from './push-mesh.ts';
 import { type Bench, type BenchResult, measured, quantile } from './result.ts';
 
 const IDENTITIES = 2_000;
@@ -24,7 +20,11 @@ const ROUND = 250;
 const day = 24 * 3_600_000;
 const trustDomain = 'cluster.local';
 
-export const bench: Bench = async () => [...(await issues()), await withoutStreams(), ...(await overStreams())];
+export const bench: Bench = async () => [
+  ...(await issues()),
+  await withoutStreams(),
+  ...(await withPushCluster(overStreams)),
+];
 
 /** Time of all threads of this process: what one core that does nothing else would take. */
 async function issues(): Promise<BenchResult[]> {
@@ -76,50 +76,33 @@ async function withoutStreams(): Promise<BenchResult> {
 }
 
 /** A controller that has just started, and every sidecar of before comes back to it at once. */
-async function overStreams(): Promise<BenchResult[]> {
-  const stop: (() => Promise<unknown> | void)[] = [];
-  try {
-    const [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
-    stop.push(
-      () => server.stop(),
-      () => files.remove(),
-    );
-    const admin = createClient(server.clientOptions);
-    stop.push(() => admin.close());
-    await install(admin);
-    // The guard would refuse pods that no injector has made; here are none but ours.
-    await admin.delete(ValidatingAdmissionPolicyBindings, 'osm-sidecar-guard');
-    await loadOrCreateAuthority(admin, { namespace, name: 'osm-ca-bundle' }, { now: Date.now() });
-    await writeMeshConfig(admin, true);
-    const pods = await buildPods(admin, { namespaces: 5, services: IDENTITIES, podsEach: 1 });
-    const tokens = await tokensOf(server, admin, pods, 1);
-    const results: BenchResult[] = [];
-    for (const name of ['start', 'restart']) {
-      const controller = await startController(server.kubeconfigPath, files);
-      const fleet = startFleet(60_000);
-      try {
-        const before = await controller.cpuMs();
-        const sidecars = pods.map((pod, index) => ({
-          port: controller.xdsPort,
-          rootsPem: files.authority.rootsPem,
-          serverName: `osm-controller.${namespace}.svc`,
-          token: tokens[index] ?? '',
-          node: `${pod.namespace}/${pod.name}/${pod.uid}`,
-          routes: [],
-        }));
-        const { ms, retries } = await fleet.measure({ kind: 'complete' }, async () => fleet.open(sidecars));
-        const cpu = ((await controller.cpuMs()) - before) / 1000;
-        results.push(
-          measured(`${IDENTITIES} identities at once after a ${name}: last ACK`, 's', ms / 1000, { target: '<= 15' }),
-          measured('  CPU of the controller for it', 's', cpu),
-          measured('  connections that it did not take up at once', '', retries),
-        );
-      } finally {
-        await Promise.all([...fleet.workers, controller.process].map(end));
-      }
+async function overStreams({ server, files, admin }: PushCluster): Promise<BenchResult[]> {
+  const pods = await buildPods(admin, { namespaces: 5, services: IDENTITIES, podsEach: 1 });
+  const tokens = await tokensOf(server, admin, pods, 1);
+  const results: BenchResult[] = [];
+  for (const name of ['start', 'restart']) {
+    const controller = await startController(server.kubeconfigPath, files);
+    const fleet = startFleet(60_000);
+    try {
+      const before = await controller.cpuMs();
+      const sidecars = pods.map((pod, index) => ({
+        port: controller.xdsPort,
+        rootsPem: files.authority.rootsPem,
+        serverName: `osm-controller.${namespace}.svc`,
+        token: tokens[index] ?? '',
+        node: `${pod.namespace}/${pod.name}/${pod.uid}`,
+        routes: [],
+      }));
+      const { ms, retries } = await fleet.measure({ kind: 'complete' }, async () => fleet.open(sidecars));
+      const cpu = ((await controller.cpuMs()) - before) / 1000;
+      results.push(
+        measured(`${IDENTITIES} identities at once after a ${name}: last ACK`, 's', ms / 1000, { target: '<= 15' }),
+        measured('  CPU of the controller for it', 's', cpu),
+        measured('  connections that it did not take up at once', '', retries),
+      );
+    } finally {
+      await Promise.all([...fleet.workers, controller.process].map(end));
     }
-    return results;
-  } finally {
-    for (const each of stop.toReversed()) await each();
   }
+  return results;
 }

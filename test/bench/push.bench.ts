@@ -2,12 +2,10 @@
  * How long the controller takes to bring a change to every sidecar. It is a process of its own against a real API server;
  * simulated sidecars, in processes of their own, hold real delta streams over TLS, each for a pod that exists.
  */
-import { loadOrCreateAuthority } from '#certificates/secret-store.ts';
-import { type Client, createClient } from '#kubernetes/client.ts';
-import { ValidatingAdmissionPolicyBindings } from '#kubernetes/kinds.ts';
-import { install, namespace } from '#test/integration/operator-support.ts';
-import { type SidecarFiles, sidecarFiles } from '#test/integration/xds-support.ts';
-import { startApiServer } from '#test/support/apiserver.ts';
+import type { Client } from '#kubernetes/client.ts';
+import { namespace } from '#test/integration/operator-support.ts';
+import type { SidecarFiles } from '#test/integration/xds-support.ts';
+import { type PushCluster, withPushCluster } from './push-cluster.ts';
 import { type BenchPod, buildMesh, type MeshSize, tokensOf, writeMeshConfig, writeSlice } from './push-mesh.ts';
 import { type ControllerProcess, end, type Fleet, startController, startFleet } from './push-fleet.ts';
 import type { SidecarOptions } from './push-sidecar.ts';
@@ -19,21 +17,11 @@ const CHANGES = 60;
 const POLICY_CHANGES = 4;
 const LIMIT_MS = 10_000;
 
-export const bench: Bench = async () => {
+export const bench: Bench = () => withPushCluster(measure);
+
+async function measure({ server, files, admin }: PushCluster): Promise<BenchResult[]> {
   const stop: (() => Promise<unknown> | void)[] = [];
   try {
-    const [server, files] = await Promise.all([startApiServer(), sidecarFiles(namespace)]);
-    stop.push(
-      () => server.stop(),
-      () => files.remove(),
-    );
-    const admin = createClient(server.clientOptions);
-    stop.push(() => admin.close());
-    await install(admin);
-    // The guard would refuse pods that no injector has made; here are none but ours.
-    await admin.delete(ValidatingAdmissionPolicyBindings, 'osm-sidecar-guard');
-    await loadOrCreateAuthority(admin, { namespace, name: 'osm-ca-bundle' }, { now: Date.now() });
-    await writeMeshConfig(admin, true);
     const pods = await buildMesh(admin, SIZE);
     const tokens = await tokensOf(server, admin, pods, 20);
     const controller = await startController(server.kubeconfigPath, files);
@@ -72,7 +60,7 @@ export const bench: Bench = async () => {
   } finally {
     for (const each of stop.toReversed()) await each();
   }
-};
+}
 
 type Memory = Awaited<ReturnType<ControllerProcess['memory']>>;
 
