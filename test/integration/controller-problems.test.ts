@@ -13,7 +13,7 @@ import { type Passes, runPasses } from '#operator/passes.ts';
 import { type ApiServer, startApiServer } from '#test/support/apiserver.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { LISTENER, SECRET } from '#xds/cache/types.ts';
-import { applyAll, podToken, runPod, SimulatedSidecar } from './controller-support.ts';
+import { controllerEnvironment, applyAll, podToken, runPod, SimulatedSidecar } from './controller-support.ts';
 import { clientAs, install, meshConfig, namespace } from './operator-support.ts';
 import { type SidecarFiles, sidecarFiles } from './xds-support.ts';
 
@@ -99,15 +99,12 @@ describe('problems on a real API server', function () {
     const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(`${podName}: ${line}`) });
     const controller = await startController({
       client: noting(podName, client),
-      environment: {
+      environment: controllerEnvironment({
         namespace,
         podName,
-        meshName: 'osm',
         logLevel: 'info',
         tlsDirectory: files.tlsDirectory,
-        clusterDomain: 'cluster.local',
-        vaultTokenPath: '/nonexistent',
-      },
+      }),
       log,
       version: 'test',
       host: '127.0.0.1',

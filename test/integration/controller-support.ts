@@ -1,6 +1,7 @@
 /** A cluster's objects and a sidecar's side of the delta protocol, for tests of the controller on a real API server. */
 import { ChannelCredentials, Client as GrpcClient, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { Environment } from '#controller/environment.ts';
 import type { Client } from '#kubernetes/client.ts';
 import * as kinds from '#kubernetes/kinds.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
@@ -11,6 +12,13 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from '#xds/proto/gen/envoy/service/discovery/v3/discovery_pb.js';
+
+/** What a controller's pod would read from its environment, in the namespace of the tests' control plane. */
+export function controllerEnvironment(
+  own: Pick<Environment, 'namespace' | 'podName' | 'tlsDirectory' | 'logLevel'>,
+): Environment {
+  return { ...own, meshName: 'osm', clusterDomain: 'cluster.local', vaultTokenPath: '/nonexistent' };
+}
 
 /** Applies objects of known kinds in order. */
 export async function applyAll(admin: Client, objects: readonly KubeObject[]): Promise<void> {

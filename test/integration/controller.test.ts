@@ -17,6 +17,7 @@ import { CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET } from '#xds/cache/types.t
 import { ClusterLoadAssignmentSchema } from '#xds/proto/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
+  controllerEnvironment,
   applyAll,
   bindController,
   podToken,
@@ -62,15 +63,12 @@ describe('controller on a real API server', function () {
     const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
     controller = await startController({
       client: own,
-      environment: {
+      environment: controllerEnvironment({
         namespace,
         podName: 'osm-controller-1',
-        meshName: 'osm',
         logLevel: 'debug',
         tlsDirectory: files.tlsDirectory,
-        clusterDomain: 'cluster.local',
-        vaultTokenPath: '/nonexistent',
-      },
+      }),
       log,
       version: 'test',
       host: '127.0.0.1',

@@ -19,7 +19,7 @@ import { type Bootstrap, type RunningEnvoy, startEnvoy } from '#test/support/env
 import { eventually } from '#test/support/eventually.ts';
 import { startProxy, type Proxy } from '#test/support/tcp-proxy.ts';
 import { TOKEN_DIRECTORY, TRUST_DIRECTORY } from '#webhook/inject/names.ts';
-import { podToken } from './controller-support.ts';
+import { controllerEnvironment, podToken } from './controller-support.ts';
 import { type Egress, startEgress } from './egress.ts';
 import { type Mounted, mount } from './mounted.ts';
 import { clientAs, install, markAvailable, meshConfig, namespace } from './operator-support.ts';
@@ -80,15 +80,12 @@ describe('rotation of the control-plane CA on a real API server', function () {
     const host = `127.${randomInt(1, 255)}.${randomInt(256)}.${randomInt(1, 255)}`;
     controller = await startController({
       client: admin,
-      environment: {
+      environment: controllerEnvironment({
         namespace,
         podName: 'osm-controller-0',
-        meshName: 'osm',
         logLevel: 'info',
         tlsDirectory: await follow(kinds.Secrets, 'osm-controller-tls', 'osm-controller-0', lateMs[1] ?? 0),
-        clusterDomain: 'cluster.local',
-        vaultTokenPath: '/nonexistent',
-      },
+      }),
       log: pino({ level: 'warn' }, { write: (line: string) => void log.push(line.trim()) }),
       version: 'test',
       host,
