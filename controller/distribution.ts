@@ -20,7 +20,7 @@ import type { Nack, ProxyStream } from '#xds/server/stream.ts';
 import { createAudience } from './audience.ts';
 import { type Bundles, createBundles, groupOf, type Translate } from './bundles.ts';
 import { inChunks } from './chunks.ts';
-import { type Leaving, withLeaving } from './leaving-chains.ts';
+import { type Leaving, withLeaving } from './leaving.ts';
 import { createRefusals } from './refusals.ts';
 import { createWaiters } from './waiters.ts';
 

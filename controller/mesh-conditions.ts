@@ -41,6 +41,11 @@ export function meshConditions(findings: Findings): ConditionValue[] {
 /** Problems, or workloads, that a message names. The rest is in the API and on the objects. */
 const MOST_NAMED = 3;
 
+function firstFew<T>(items: readonly T[], text: (item: T) => string): string {
+  const more = items.length > MOST_NAMED ? `; and ${items.length - MOST_NAMED} more` : '';
+  return items.slice(0, MOST_NAMED).map(text).join('; ') + more;
+}
+
 function policiesAccepted({ problems }: Findings): ConditionValue {
   // What is wrong in the MeshConfig itself is the operator's condition Accepted.
   const found = problems.filter(({ object }) => object.kind !== 'MeshConfig');
@@ -48,10 +53,8 @@ function policiesAccepted({ problems }: Findings): ConditionValue {
   if (found.length === 0) {
     return { type, status: 'True', reason: 'AllAccepted', message: 'No problem was found in policies and services.' };
   }
-  const named = found.slice(0, MOST_NAMED).map(brief).join('; ');
-  const more = found.length > MOST_NAMED ? `; and ${found.length - MOST_NAMED} more` : '';
   const count = found.length === 1 ? '1 problem' : `${found.length} problems`;
-  const message = `${count}: ${named}${more}. Events on these objects say what to do.`;
+  const message = `${count}: ${firstFew(found, brief)}. Events on these objects say what to do.`;
   return { type, status: 'False', reason: 'ProblemsFound', message };
 }
 
@@ -67,12 +70,11 @@ function plaintextAccepted({ model }: Findings): ConditionValue {
   if (workloads.length === 0) {
     return { type, status: 'False', reason: 'MutualTlsOnly', message: 'Every pod of the mesh takes mTLS alone.' };
   }
-  const named = workloads
-    .slice(0, MOST_NAMED)
-    .map(({ namespace, kind, name, ports }) => `${kind} ${namespace}/${name} on ${ports.join(', ')}`)
-    .join('; ');
-  const more = workloads.length > MOST_NAMED ? `; and ${workloads.length - MOST_NAMED} more` : '';
-  const message = `Calls from outside the mesh are taken, and no policy applies to them: ${named}${more}.`;
+  const named = firstFew(
+    workloads,
+    ({ namespace, kind, name, ports }) => `${kind} ${namespace}/${name} on ${ports.join(', ')}`,
+  );
+  const message = `Calls from outside the mesh are taken, and no policy applies to them: ${named}.`;
   return { type, status: 'True', reason: 'OpenedByAnnotation', message };
 }
 

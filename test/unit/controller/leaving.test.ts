@@ -1,6 +1,6 @@
 /** What a server keeps of its inbound side when the model takes it away. */
 import assert from 'node:assert/strict';
-import { type Leaving, withLeaving } from '#controller/leaving-chains.ts';
+import { type Leaving, withLeaving } from '#controller/leaving.ts';
 import type { InboundChain, InboundView } from '#mesh/view.ts';
 import { httpChain, inboundRoute, inboundView } from '#test/support/views.ts';
 
