@@ -22,12 +22,13 @@ export interface ObserveOptions {
   readonly defaults: Observed['defaults'];
   readonly waits: Observed['waits'];
   readonly replicas?: Observed['replicas'];
+  readonly injectorAnswers?: Observed['injectorAnswers'];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
 export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptions): Observed {
-  const { namespace, defaults, waits, replicas, now } = options;
+  const { namespace, defaults, waits, replicas, injectorAnswers, now } = options;
   const secret = (name: string): ManagedObject | undefined => storedSecret(stores, writes, `${namespace}/${name}`, now);
   const controlPlaneCa = readAuthority(secret(controlPlaneCaSecretName), controlPlaneCaSecretName);
   const tls = {
@@ -66,6 +67,7 @@ export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptio
     },
     trusted: readTrusted(managed, Object.values(tls), now),
     replicas,
+    injectorAnswers,
     waits,
     rotationRequest: stores.meshConfigs.store.get(`${namespace}/${meshConfigName}`)?.metadata.annotations?.[
       rotateAnnotation

@@ -3,6 +3,7 @@ import type { Condition } from '#kubernetes/conditions.ts';
 import type { KubeObject, KubernetesClient, ReflectorTransition } from '#kubernetes/types.ts';
 import { createApplier } from './applier.ts';
 import { createAuthorities } from './authorities.ts';
+import { injectorAnswers } from './handshake.ts';
 import { storedSecret } from './observe.ts';
 import { OwnWrites } from './own-writes.ts';
 import { type ManagedObject, refOf, type RotationWaits } from './plan/observed.ts';
@@ -26,6 +27,8 @@ export interface OperatorOptions {
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
   /** Called when the API server did not say which replicas to ask for their certificates; the rotation waits. */
   readonly onUnasked?: (error: unknown) => void;
+  /** For tests without a Service network: whether the injector answers at its Service. */
+  readonly askInjector?: (rootsPem: string) => Promise<boolean>;
 }
 
 export interface Operator {
@@ -70,6 +73,7 @@ export function createOperator(options: OperatorOptions): Operator {
     now,
     onCondition: options.onCondition,
     onUnasked: options.onUnasked ?? (() => {}),
+    askInjector: options.askInjector ?? ((rootsPem) => injectorAnswers(namespace, rootsPem)),
   });
   return {
     stores,

@@ -2,7 +2,7 @@
  * One pass: observe, plan, carry out, observe again, write status. Status is written from the second look, so that it
  * speaks of what the pass left behind: a Deployment just changed is already `RollingOut` there.
  */
-import { version } from '#cdk8s/names.ts';
+import { injectorName, version } from '#cdk8s/names.ts';
 import type { Condition } from '#kubernetes/conditions.ts';
 import { MeshConfigs } from '#kubernetes/kinds.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
@@ -10,6 +10,7 @@ import { fieldManager } from './applier.ts';
 import { type Executed, execute, type Executor } from './execute.ts';
 import { desiredMesh, observe, type ObserveOptions } from './observe.ts';
 import type { OwnWrites } from './own-writes.ts';
+import { isAvailable, rolloutOf } from './plan/deployments.ts';
 import { notThisMesh } from './plan/not-this-mesh.ts';
 import type { DesiredMesh, Observed } from './plan/observed.ts';
 import { plan } from './plan/plan.ts';
@@ -22,8 +23,10 @@ import { askReplicas } from './replicas.ts';
 
 /** After a refusal by the API server. */
 const rejectedMs = 60_000;
+/** Nothing in a store tells when a Service begins to answer. */
+const unansweredMs = 500;
 
-export interface ReconcilerOptions extends Omit<ObserveOptions, 'now' | 'replicas'> {
+export interface ReconcilerOptions extends Omit<ObserveOptions, 'now' | 'replicas' | 'injectorAnswers'> {
   readonly client: KubernetesClient;
   readonly stores: Stores;
   readonly writes: OwnWrites;
@@ -34,6 +37,8 @@ export interface ReconcilerOptions extends Omit<ObserveOptions, 'now' | 'replica
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
   /** Called when the API server did not say which replicas to ask for their certificates. */
   readonly onUnasked: (error: unknown) => void;
+  /** Whether the injector answers at its Service, to whoever trusts these roots (PEM). */
+  readonly askInjector: (rootsPem: string) => Promise<boolean>;
 }
 
 export interface Pass {
@@ -71,6 +76,19 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
       options.onUnasked(error);
       return { ...observed, replicas: [] };
     }
+  }
+
+  /**
+   * What a pass left behind. The injector's Service is asked on the way to Ready alone: a mesh that is ready does not cease to be
+   * so because one connection of the operator's failed.
+   */
+  async function observeAfter(object: KubeObject | undefined, { replicas }: Observed): Promise<Observed> {
+    const observed = observe(stores, writes, { ...options, replicas, now: now() });
+    const { controlPlaneCa: ca } = observed;
+    const ready = object && currentStatus(object)?.conditions?.find(({ type }) => type === 'Ready');
+    if (object === undefined || ready?.status === 'True' || ca.kind !== 'present') return observed;
+    if (!isAvailable(rolloutOf(injectorName, observed))) return observed;
+    return { ...observed, injectorAnswers: await options.askInjector(ca.authority.rootsPem) };
   }
 
   /** The conditions whose status or reason changed; undefined when nothing had to be written. */
@@ -123,7 +141,7 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     const before = await observeAll();
     const planned = plan(desired, before);
     const executed = await execute(planned, executor);
-    const observed = observe(stores, writes, { ...options, replicas: before.replicas, now: now() });
+    const observed = await observeAfter(object, before);
     const done = { plan: planned, observed, executed };
     const statusWritten = object === undefined ? false : await writeOwnStatus(object, desired, done);
     if (executed.outcome.kind === 'failed') throw executed.error;
@@ -131,6 +149,8 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     // A person must act, on the MeshConfig or on what refuses the object; only the first of these makes a pass by itself.
     if (executed.outcome.kind === 'rejected') return { ...done, statusWritten, requeueAfter: rejectedMs };
     // What changed may have made the next step possible (an authority was made, say): look again at once.
-    return { ...done, statusWritten, requeueAfter: executed.changes > 0 ? 0 : planned.requeueAfter };
+    if (executed.changes > 0) return { ...done, statusWritten, requeueAfter: 0 };
+    const requeueAfter = observed.injectorAnswers === false ? unansweredMs : planned.requeueAfter;
+    return { ...done, statusWritten, requeueAfter };
   };
 }

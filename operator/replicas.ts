@@ -1,19 +1,11 @@
 /** Asks each pod of injector and controller, by a TLS handshake, which of the trusted CAs signed what it serves. */
 import { X509Certificate } from 'node:crypto';
-import { connect } from 'node:tls';
-import { controllerName, injectorName, ports, servingNames } from '#cdk8s/names.ts';
+import { servingNames } from '#cdk8s/names.ts';
 import { Pods } from '#kubernetes/kinds.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
 import { signerAmong } from './certificate-secrets.ts';
-import { type ComponentName, components, type Replica } from './plan/observed.ts';
-
-const portOf: Readonly<Record<ComponentName, number>> = {
-  [injectorName]: ports.webhooks,
-  [controllerName]: ports.xds,
-};
-
-/** A pod that does not answer within this is as good as one that answers wrongly. */
-const handshakeMs = 2_000;
+import { handshake, portOf } from './handshake.ts';
+import { components, type Replica } from './plan/observed.ts';
 
 export interface AskOptions {
   readonly client: KubernetesClient;
@@ -50,29 +42,4 @@ interface PodStatus {
   readonly phase?: string;
   readonly podIP?: string;
   readonly conditions?: readonly { readonly type: string; readonly status: string }[];
-}
-
-interface Target {
-  readonly host: string;
-  readonly port: number;
-  readonly servername: string;
-  readonly ca: string;
-}
-
-/** The certificate that a server proved to hold, checked as its clients check it. */
-function handshake(target: Target): Promise<X509Certificate | 'not trusted' | 'no answer'> {
-  return new Promise((resolve) => {
-    // xDS speaks the one, webhooks the other, and each ends a handshake that does not offer its own.
-    const socket = connect({ ...target, ALPNProtocols: ['h2', 'http/1.1'], rejectUnauthorized: false });
-    const finish = (answer: X509Certificate | 'not trusted' | 'no answer'): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(handshakeMs, () => finish('no answer'));
-    socket.on('error', () => finish('no answer'));
-    socket.once('secureConnect', () => {
-      const certificate = socket.getPeerX509Certificate();
-      finish(socket.authorized && certificate !== undefined ? certificate : 'not trusted');
-    });
-  });
 }

@@ -131,6 +131,8 @@ export interface Observed {
   readonly trusted: readonly RootCertificate[];
   /** What the replicas serve; undefined when they were not asked. */
   readonly replicas: readonly Replica[] | undefined;
+  /** Whether the injector answers at its Service; undefined when it was not asked. */
+  readonly injectorAnswers: boolean | undefined;
   readonly waits: RotationWaits;
   /** Value of the MeshConfig's annotation that asks for a new control-plane CA. */
   readonly rotationRequest: string | undefined;

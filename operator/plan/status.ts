@@ -2,6 +2,7 @@
  * `status`: what a MeshConfig's conditions say of a pass. kstatus reads them as: Stalled=True failed, Reconciling=True
  * in progress, else current; so Ready is always there and Stalled is kept for what only a person can mend.
  */
+import { injectorName, ports } from '#cdk8s/names.ts';
 import { mutatingWebhookName } from '#cdk8s/webhooks.ts';
 import { isAvailable, type Rollout, rolloutOf } from './deployments.ts';
 import { type ComponentName, components, type DesiredMesh, type Observed } from './observed.ts';
@@ -189,9 +190,16 @@ function webhookVerdict(desired: DesiredMesh, observed: Observed): Verdict {
   }
   const bundles = caBundlesOf(webhook);
   const { controlPlaneCa: ca } = observed;
-  return ca.kind === 'present' && bundles.length > 0 && bundles.every((bundle) => isTrusting(bundle, ca.authority))
-    ? yes('Trusted', 'The API server trusts the injector’s certificate.')
-    : no('CaBundleOutdated', 'The webhook’s caBundle is not that of the control-plane CA.');
+  if (ca.kind !== 'present' || bundles.length === 0 || !bundles.every((bundle) => isTrusting(bundle, ca.authority))) {
+    return no('CaBundleOutdated', 'The webhook’s caBundle is not that of the control-plane CA.');
+  }
+  // Pods become ready some moments before every node's proxy sends their Service's connections to them.
+  return observed.injectorAnswers === false
+    ? no(
+        'InjectorUnreachable',
+        `Pods of the injector are available, and ${injectorName}.${observed.namespace}.svc:${ports.webhooks} does not answer the operator yet: the Service’s endpoints have not reached this node, or a NetworkPolicy refuses the connection.`,
+      )
+    : yes('Trusted', 'The API server trusts the injector’s certificate.');
 }
 
 function stalledVerdict(accepted: Verdict, planned: Plan, rollouts: readonly Rollout[]): Verdict {

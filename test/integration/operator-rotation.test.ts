@@ -125,6 +125,7 @@ describe('rotation of the control-plane CA on a real API server', function () {
       onChange: (step, object) => log.push(`${step.kind} ${object}: ${step.reason}`),
       onCondition: (_object, { type, status, reason }) => log.push(`${type}=${status} ${reason}`),
       onUnasked: (error) => log.push(String(error)),
+      askInjector: () => Promise.resolve(true),
     });
     operator = started;
     await started.start();

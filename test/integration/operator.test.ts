@@ -29,6 +29,8 @@ describe('operator on a real API server', function () {
   let operator: Operator;
   let passes: Passes;
   const log: string[] = [];
+  /** What the Service would, had the test a network for it. */
+  let answers = false;
 
   before(async function () {
     this.timeout(180_000);
@@ -43,6 +45,7 @@ describe('operator on a real API server', function () {
       onTransition: ({ name, kind, detail }) => log.push(`${kind} ${name} ${detail}`),
       onChange: (step, object) => log.push(`${step.kind} ${object}`),
       onCondition: (_object, condition) => log.push(`${condition.type}=${condition.status} ${condition.reason}`),
+      askInjector: () => Promise.resolve(answers),
     });
     await operator.start();
     passes = runPasses(operator, { onPass: () => {}, onError: (error) => log.push(String(error)) });
@@ -178,9 +181,14 @@ describe('operator on a real API server', function () {
     assert.equal((await condition('Ready', 'False'))?.reason, 'PodsUnavailable');
   });
 
-  it('applies the webhooks and becomes Ready when the Deployments are available', async () => {
+  it('applies the webhooks and becomes Ready when the Deployments are available and the injector’s Service answers', async () => {
     await markAvailable(admin, 'osm-injector');
     await markAvailable(admin, 'osm-controller');
+    await until('not Ready while it does not', async () => {
+      const unready = await condition('Ready', 'False');
+      return unready?.reason === 'InjectorUnreachable' && unready;
+    });
+    answers = true; // nothing changes in the cluster: the operator must ask again
     const webhook = await until('the webhook exists', () =>
       exists(kinds.MutatingWebhookConfigurations, 'osm-webhook-osm'),
     );

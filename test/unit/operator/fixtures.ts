@@ -51,6 +51,7 @@ export function observed(changes: Partial<Observed> = {}): Observed {
     workloadRoot: authority,
     trusted: [{ fingerprint: 'aa', pem: pem('ROOT') }],
     replicas: undefined,
+    injectorAnswers: undefined,
     waits: defaultWaits,
     rotationRequest: undefined,
     rootCertificates: [],

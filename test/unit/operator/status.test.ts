@@ -162,6 +162,16 @@ describe('operator/status', () => {
       'InProgress',
     ],
     [
+      'an injector whose pods are available and whose Service does not answer yet',
+      conditionsOf(complete(rolledOut(), { injectorAnswers: false })),
+      {
+        Ready: 'False InjectorUnreachable',
+        Reconciling: 'True InjectorUnreachable',
+        WebhookTrusted: 'False InjectorUnreachable',
+      },
+      'InProgress',
+    ],
+    [
       'a write that failed while the mesh works',
       conditionsOf(complete(), valid(), { kind: 'failed', message: 'PATCH: 503.' }),
       { Reconciling: 'True Retrying' },
