@@ -35,6 +35,8 @@ export interface RunningEnvoy {
   stat(name: string): Promise<number>;
   /** What it has logged so far. */
   log(): string;
+  /** What its access logs have written so far. */
+  output(): string;
   /** Ends the process and removes its files. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -52,13 +54,17 @@ export async function startEnvoy(bootstrap: Bootstrap, options: EnvoyOptions = {
     ...['--config-path', config, '--service-cluster', 'test', '--service-node', options.node ?? 'test'],
     ...['--log-level', options.logLevel ?? 'warning', '--disable-hot-restart'],
     ...['--concurrency', String(options.concurrency ?? 1)],
-    ...['--drain-time-s', '5', '--drain-strategy', 'immediate'],
+    ...['--drain-time-s', '5', '--drain-strategy', 'immediate', '--file-flush-interval-msec', '100'],
     ...(options.extraArguments ?? []),
   ];
-  const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
+  let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log += text;
+  });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
   });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
@@ -82,6 +88,7 @@ export async function startEnvoy(bootstrap: Bootstrap, options: EnvoyOptions = {
       return Number(found?.[1] ?? 0);
     },
     log: () => log,
+    output: () => output,
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
       await ended;

@@ -10,6 +10,7 @@ import { file_envoy_config_listener_v3_listener } from './gen/envoy/config/liste
 import { file_envoy_config_route_v3_route } from './gen/envoy/config/route/v3/route_pb.js';
 import { file_envoy_extensions_access_loggers_filters_cel_v3_cel } from './gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { file_envoy_extensions_access_loggers_stats_v3_stats } from './gen/envoy/extensions/access_loggers/stats/v3/stats_pb.js';
+import { file_envoy_extensions_access_loggers_stream_v3_stream } from './gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import { file_envoy_extensions_filters_http_header_mutation_v3_header_mutation } from './gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from './gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from './gen/envoy/extensions/filters/http/router/v3/router_pb.js';
@@ -38,6 +39,7 @@ export const anyRegistry: Registry = createRegistry(
   file_envoy_config_route_v3_route,
   file_envoy_extensions_access_loggers_filters_cel_v3_cel,
   file_envoy_extensions_access_loggers_stats_v3_stats,
+  file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_filters_http_header_mutation_v3_header_mutation,
   file_envoy_extensions_filters_http_rbac_v3_rbac,
   file_envoy_extensions_filters_http_router_v3_router,

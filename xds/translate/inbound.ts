@@ -12,6 +12,7 @@ import { memo, memo2 } from './memo.ts';
 import { IDENTITY_SECRETS, INBOUND_PORT, MESH_ALPN, localClusterName } from './names.ts';
 import { plaintextChain } from './plaintext.ts';
 import { allowConnection } from './rbac.ts';
+import { refusedConnections } from './refused-connections.ts';
 import { tcpProxyToApplication } from './tcp-proxy.ts';
 import { downstreamTls } from './tls.ts';
 import { assemble, nested, tagOf } from './wire.ts';
@@ -43,6 +44,7 @@ function listener(ipv6: boolean): Uint8Array {
     ...listenOn(INBOUND_PORT, ipv6),
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [tlsInspector, originalDestination],
+    accessLog: [refusedConnections],
   });
 }
 

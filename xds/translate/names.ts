@@ -13,6 +13,9 @@ export const IDENTITY_SECRETS: readonly string[] = [WORKLOAD_SECRET, ROOTS_SECRE
 /** The one protocol that a sidecar offers another: what lacks it is not from the mesh. */
 export const MESH_ALPN = 'osm';
 
+/** Filter chains that take plaintext are named so; no namespace has a dot, so no service's chain is. */
+export const PLAINTEXT_CHAIN_PREFIX = 'plaintext.';
+
 /** The static cluster of the bootstrap that reaches Envoy's admin interface. */
 export const ADMIN_CLUSTER = 'envoy-admin';
 

@@ -7,7 +7,7 @@ import { FilterChainSchema, FilterSchema } from '#xds/proto/gen/envoy/config/lis
 import { connectionManager, router } from './connection-manager.ts';
 import { duration, encode } from './encode.ts';
 import { anyRequest } from './http-match.ts';
-import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER, localClusterName } from './names.ts';
+import { DENIED_HEADER, NOT_SENT_HEADER, PLAINTEXT_CHAIN_PREFIX, RESET_HEADER, localClusterName } from './names.ts';
 import { tcpProxyTo } from './tcp-proxy.ts';
 import { assemble, nested, tagOf } from './wire.ts';
 
@@ -31,7 +31,7 @@ export function plaintextChain({ targetPort, protocol }: PlaintextPort): Uint8Ar
         ? tcpProxyTo(STAT_PREFIX, [{ cluster, weight: 1 }])
         : [encode(FilterSchema, plaintextConnectionManager(cluster))];
     bytes = assemble(
-      encode(FilterChainSchema, { name: `plaintext.${targetPort}`, filterChainMatch }),
+      encode(FilterChainSchema, { name: `${PLAINTEXT_CHAIN_PREFIX}${targetPort}`, filterChainMatch }),
       nested(FILTERS, ...filter),
     );
     known.set(key, bytes);
