@@ -17,6 +17,7 @@ import { createAuthenticator } from '#xds/server/auth.ts';
 import { identityProvider } from '#xds/server/identity-provider.ts';
 import type { ProxyStream } from '#xds/server/stream.ts';
 import { createTokenVerifier } from '#xds/server/token.ts';
+import { IDENTITY_SECRETS } from '#xds/translate/names.ts';
 import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
 import { createApi, type ProxyInfo } from './api.ts';
 import { createCertificates } from './certificates.ts';
@@ -212,6 +213,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     }),
     source: distribution,
     certificate: identity.provider,
+    secretNames: IDENTITY_SECRETS,
     maxStreams: () => stores.settings()?.maxDataPlaneConnections ?? 0,
     events: streamEvents({
       log,
@@ -231,11 +233,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
     if (change.type === 'added') return;
     const { uid } = change.previous;
     if (change.type === 'updated' && change.object.uid === uid) return;
-    server.closeStreams(({ podUid }) => podUid === uid, 'the pod is gone');
+    server.closeStreams(({ podUid }) => podUid === uid, { key: 'pod-gone', message: 'the pod is gone' });
   });
   stores.accounts.subscribe((change) => {
     if (change.type === 'added' || (change.type === 'updated' && change.object === change.previous)) return;
-    server.closeStreams(({ accountUid }) => accountUid === change.previous, 'the service account is gone');
+    const refusal = { key: 'account-changed', message: 'the service account is gone' } as const;
+    server.closeStreams(({ accountUid }) => accountUid === change.previous, refusal);
   });
 
   const unready = (): string[] => {

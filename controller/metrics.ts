@@ -51,7 +51,7 @@ export function createMetrics() {
     connected: new Gauge({ name: 'osm_proxy_connect_count', help: 'Sidecars connected now', registers }),
     refused: new Counter({
       name: 'osm_proxy_refused_total',
-      help: 'Streams that were refused, by the check that failed',
+      help: 'Streams, and requests for the secrets of others, that were refused, by the check that failed',
       labelNames: ['key'],
       registers,
     }),

@@ -14,6 +14,7 @@ export function streamEvents(to: {
   readonly tell: (sidecar: ProxyStream['proxy'], nack: Nack) => void;
 }): Required<AdsEvents> {
   const { log, metrics, distribution } = to;
+  const asked = new WeakSet<ProxyStream>();
   const whose = ({ proxy }: ProxyStream): object => ({
     pod: `${proxy.namespace}/${proxy.pod}`,
     account: proxy.account,
@@ -31,6 +32,17 @@ export function streamEvents(to: {
       metrics.refused.inc({ key });
       if (key === 'too-many-connections') metrics.tooMany.inc();
       log.warn({ key, peer: address, node: nodeId }, `sidecar refused: ${message}`);
+    },
+    secretsDenied(stream, names) {
+      metrics.refused.inc({ key: 'secret-denied' });
+      if (asked.has(stream)) return; // whoever asks again and again must not fill the log
+      asked.add(stream);
+      const some = names.slice(0, 3).map((name) => name.slice(0, 200));
+      const message = 'sidecar refused: it asked for secrets that are not its own, and is answered that there are none';
+      log.warn({ key: 'secret-denied', ...whose(stream), names: some, count: names.length }, message);
+    },
+    expelled(stream, { key, message }) {
+      log.info({ key, ...whose(stream) }, `stream closed: ${message}`);
     },
     sent(_, type, bytes) {
       metrics.pushes.inc({ type });

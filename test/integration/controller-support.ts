@@ -143,6 +143,8 @@ export interface Refusal {
 export class SimulatedSidecar {
   readonly held = new Map<TypeUrl, Map<string, { version: string; bytes: Uint8Array }>>();
   readonly received: string[] = [];
+  /** Names that it was told not to exist, in the order of the answers. */
+  readonly removed: string[] = [];
   ended: string | undefined;
   readonly #client: GrpcClient;
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
@@ -180,6 +182,11 @@ export class SimulatedSidecar {
     return [...(this.held.get(type)?.keys() ?? [])].toSorted();
   }
 
+  /** Asks for what no Envoy would. */
+  ask(type: TypeUrl, names: readonly string[]): void {
+    this.#send(type, { resourceNamesSubscribe: [...names] });
+  }
+
   close(): void {
     this.#call.cancel();
     this.#client.close();
@@ -203,6 +210,7 @@ export class SimulatedSidecar {
       held.set(name, { version, bytes: resource?.value ?? new Uint8Array() });
     }
     for (const name of response.removedResources) held.delete(name);
+    this.removed.push(...response.removedResources);
     this.received.push(
       `${type.slice(type.lastIndexOf('.') + 1)} ${response.resources.map(({ name }) => name).join(',')}`,
     );

@@ -253,6 +253,28 @@ describe('controller on a real API server', function () {
     assert.doesNotMatch(JSON.stringify(lines), /eyJ/);
   });
 
+  it('has no name for the secrets of others: who asks is answered with nothing, and told of once', async () => {
+    const one = await sidecar('client');
+    await synced(one);
+    const before = one.held.get(SECRET)?.get('workload')?.version;
+    lines.length = 0;
+    const names = ['spiffe://cluster.local/ns/shop/sa/web', 'shop/web', 'workload/shop/web', 'osm-ca-bundle'];
+    for (const name of names) one.ask(SECRET, [name]);
+    await eventually('an answer to each', async () => names.every((name) => one.removed.includes(name)), FAST);
+    one.ask(SECRET, ['*']);
+    one.ask(SECRET, ['workload']);
+    one.ask(SECRET, ['nothing-either']);
+    await eventually('the last answer', async () => one.removed.includes('nothing-either'), FAST);
+    assert.deepEqual(one.names(SECRET), ['roots', 'workload']);
+    assert.equal(one.held.get(SECRET)?.get('workload')?.version, before);
+    const told = lines.filter(({ key }) => key === 'secret-denied');
+    assert.deepEqual(
+      told.map(({ pod: who, names: asked, level }) => [who, asked, level]),
+      [['shop/client-1', names.slice(0, 1), 40]],
+    );
+    assert.match(await (await health('/metrics')).text(), /osm_proxy_refused_total\{key="secret-denied"\} 5/);
+  });
+
   it('shows problems and sidecars to callers who may see them', async () => {
     await applyAll(admin, [
       {
@@ -289,6 +311,7 @@ describe('controller on a real API server', function () {
     assert.equal(config.status, 200);
     assert.match(config.body, /"outbound"/);
     assert.doesNotMatch(config.body, /PRIVATE KEY/);
+    for (const line of keyLines(one)) assert.ok(!config.body.includes(line), 'the dump holds the key');
     assert.equal((await api(controller.apiPort, '/api/problems', undefined)).status, 401);
     const stranger = await podToken(
       admin,
@@ -336,7 +359,30 @@ describe('controller on a real API server', function () {
     await admin.delete(kinds.Pods, 'web-1', 'shop');
     await admin.request('DELETE', '/api/v1/namespaces/shop/pods/web-1?gracePeriodSeconds=0').catch(() => undefined);
     await eventually('the end of the stream', async () => one.ended !== undefined, FAST);
-    assert.match(one.ended ?? '', /the pod is gone/);
+    assert.match(one.ended ?? '', /pod-gone: the pod is gone/);
+    assert.ok(lines.some(({ key, pod: who, level }) => key === 'pod-gone' && who === 'shop/web-1' && level === 30));
+  });
+
+  it('closes the stream of an account that was made anew, and refuses the token of the former one', async () => {
+    await pod('renamed', '10.0.0.9');
+    const one = await sidecar('renamed');
+    await synced(one);
+    const uid = uids.get('renamed') ?? '';
+    const token = await podToken(admin, 'shop', { name: 'renamed-1', uid, account: 'renamed' });
+    await admin.delete(kinds.ServiceAccounts, 'renamed', 'shop');
+    await applyAll(admin, [
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'renamed', namespace: 'shop' } },
+    ]);
+    await eventually('the end of the stream', async () => one.ended !== undefined, FAST);
+    assert.match(one.ended ?? '', /account-changed/);
+    lines.length = 0;
+    const to = { port: controller.xdsPort, rootsPem: files.authority.rootsPem };
+    const late = new SimulatedSidecar({ ...to, token, node: `shop/renamed-1/${uid}` });
+    sidecars.push(late);
+    await eventually('the refusal', async () => late.ended !== undefined, FAST);
+    assert.match(late.ended ?? '', /account-changed/);
+    assert.deepEqual(late.received, []);
+    assert.ok(lines.some(({ key, level }) => key === 'account-changed' && level === 40));
   });
 
   it('issues everything anew by another CA, without touching a cluster', async () => {
@@ -384,6 +430,14 @@ describe('controller on a real API server', function () {
     assert.equal((await health('/health/alive')).status, 200);
   });
 });
+
+/** The lines of a sidecar's private key: base64, as they would stand in any text. */
+function keyLines(one: SimulatedSidecar): string[] {
+  const secret = fromBinary(SecretSchema, one.held.get(SECRET)?.get('workload')?.bytes ?? new Uint8Array());
+  assert.ok(secret.type.case === 'tlsCertificate');
+  const lines = String(secret.type.value.privateKey?.specifier.value).split('\n');
+  return lines.filter((line) => line.length > 20 && !line.startsWith('-----'));
+}
 
 /** A token of an account that may read the controller's API. */
 async function viewerToken(admin: Client): Promise<string> {

@@ -57,6 +57,7 @@ export class TestController {
     this.server = createAdsServer({
       authenticator: createAuthenticator({ verifier, directory }),
       certificate: this.identity.provider,
+      secretNames: ['workload', 'roots'],
       maxStreams: () => max,
       source: {
         connect: (stream, onSnapshot) => {

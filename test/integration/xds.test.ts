@@ -185,12 +185,13 @@ describe('xDS server and a real Envoy', function () {
     const sidecar = await envoy(one);
     await one.converge('the first configuration');
     const before = await sidecar.stat('cluster.osm-controller.upstream_cx_total');
+    const gone = { key: 'pod-gone', message: 'the pod is gone' } as const;
     assert.equal(
-      one.server.closeStreams(({ pod }) => pod === 'another', 'no'),
+      one.server.closeStreams(({ pod }) => pod === 'another', gone),
       0,
     );
     assert.equal(
-      one.server.closeStreams(({ podUid }) => podUid === 'uid-1', 'the pod is gone'),
+      one.server.closeStreams(({ podUid }) => podUid === 'uid-1', gone),
       1,
     );
     await eventually('a second stream', async () => one.closed.length === 1 && one.settled, FAST);

@@ -5,6 +5,7 @@ import { SHORT_NAME, isTypeUrl, type TypeUrl } from '#xds/cache/types.ts';
 import type { AuthenticatedProxy, Authenticator } from './auth.ts';
 import type { Refusal } from './refusal.ts';
 import { closeConnection } from './connection.ts';
+import { foreignSecrets } from './foreign-secrets.ts';
 import type { DeltaRequest } from './messages.ts';
 import { type Nack, ProxyStream } from './stream.ts';
 import { decodeRequest, encodeResponse } from './wire.ts';
@@ -22,6 +23,10 @@ export interface AdsEvents {
   opened?(stream: ProxyStream): void;
   closed?(stream: ProxyStream, reason: string): void;
   refused?(refusal: Refusal | { key: 'too-many-connections' | 'draining'; message: string }, peer: PeerInfo): void;
+  /** The stream goes on, and the names are answered with nothing. */
+  secretsDenied?(stream: ProxyStream, names: readonly string[]): void;
+  /** `closeStreams` ends it; `closed` follows. */
+  expelled?(stream: ProxyStream, refusal: Refusal): void;
   sent?(stream: ProxyStream, type: string, bytes: number): void;
   acked?(stream: ProxyStream, type: TypeUrl): void;
   nacked?(stream: ProxyStream, nack: Nack): void;
@@ -39,6 +44,8 @@ export interface AdsOptions {
   /** Certificate provider of the serving certificate. */
   readonly certificate: experimental.CertificateProvider;
   readonly events?: AdsEvents;
+  /** Names of the secrets that each sidecar has. */
+  readonly secretNames: readonly string[];
   /** Streams beyond this are refused; 0 is no limit. Asked at each new stream, so a changed MeshConfig counts at once. */
   readonly maxStreams?: () => number;
   readonly now?: () => number;
@@ -55,7 +62,7 @@ export interface AdsServer {
   listen(address: string): Promise<number>;
   streams(): Iterable<ProxyStream>;
   /** Ends the streams that match; returns how many. Their sidecars come back and are judged anew. */
-  closeStreams(matches: (proxy: AuthenticatedProxy) => boolean, reason: string): number;
+  closeStreams(matches: (proxy: AuthenticatedProxy) => boolean, refusal: Refusal): number;
   /** Refuses new streams, ends the others spread over `spreadMs`, then closes. */
   drain(spreadMs: number): Promise<void>;
   /** At once. */
@@ -68,6 +75,7 @@ type End = (code: status, message: string) => void;
 export function createAdsServer(options: AdsOptions): AdsServer {
   const { events = {}, now = Date.now, random = Math.random, maxStreams = () => 0 } = options;
   const { streamAgeMs = { min: 30 * 60_000, max: 60 * 60_000 }, firstRequestMs = 15_000 } = options;
+  const ownSecrets = new Set(options.secretNames);
   const open = new Map<ProxyStream, End>();
   let pending = 0;
   let draining = false;
@@ -136,6 +144,12 @@ export function createAdsServer(options: AdsOptions): AdsServer {
       if (stream === undefined) end(status.DEADLINE_EXCEEDED, 'no identity was shown in time');
     });
 
+    const take = (to: ProxyStream, request: DeltaRequest): void => {
+      const foreign = foreignSecrets(request, ownSecrets);
+      if (foreign.length > 0) events.secretsDenied?.(to, foreign);
+      to.receive(request);
+    };
+
     const admit = async (): Promise<void> => {
       const [authorization] = call.metadata.get('authorization');
       const result = await options.authenticator.authenticate(authorization?.toString(), peer.nodeId);
@@ -165,13 +179,13 @@ export function createAdsServer(options: AdsOptions): AdsServer {
       feed = options.source.connect(accepted, (snapshot) => {
         if (!over) accepted.update(snapshot);
       });
-      for (const request of early.splice(0)) accepted.receive(request);
+      for (const request of early.splice(0)) take(accepted, request);
     };
 
     call.on('data', (request: DeltaRequest) => {
       if (over) return;
       peer.nodeId ??= request.nodeId;
-      if (stream !== undefined) return stream.receive(request);
+      if (stream !== undefined) return take(stream, request);
       early.push(request);
       if (early.length > 64) return end(status.RESOURCE_EXHAUSTED, 'too many requests before authentication');
       if (asked) return;
@@ -207,9 +221,12 @@ export function createAdsServer(options: AdsOptions): AdsServer {
       });
     },
     streams: () => open.keys(),
-    closeStreams(matches, reason) {
+    closeStreams(matches, refusal) {
       const ends = [...open].filter(([stream]) => matches(stream.proxy));
-      for (const [, end] of ends) end(status.UNAVAILABLE, reason);
+      for (const [stream, end] of ends) {
+        events.expelled?.(stream, refusal);
+        end(status.UNAVAILABLE, `${refusal.key}: ${refusal.message}`);
+      }
       return ends.length;
     },
     async drain(spreadMs) {
