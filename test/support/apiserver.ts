@@ -4,10 +4,8 @@
  *
  * The processes die with the one that started them, even when that one is killed (`setpriv --pdeathsig`).
  */
-import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createPrivateKey, generateKeyPairSync, randomBytes, randomInt, webcrypto } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ensureKube } from '#test/cluster/programs.ts';
+import { type AccountKeyType, kubeconfig, makeAccountKey, makeAuthority } from './apiserver-pki.ts';
 
 /** A running API server. */
 export interface ApiServer {
@@ -26,7 +25,7 @@ export interface ApiServer {
   readonly kubeconfigPath: string;
   /** What `createClient` of kubernetes/client.ts takes to be that user. */
   readonly clientOptions: { readonly kubeconfig: string };
-  /** PEM private key that signs service-account tokens (ES256). */
+  /** PEM private key that signs service-account tokens. */
   readonly serviceAccountKeyPath: string;
   /** The `iss` of those tokens. */
   readonly serviceAccountIssuer: string;
@@ -34,6 +33,8 @@ export interface ApiServer {
   kubeconfigFor(options: { user?: string; groups?: readonly string[]; url?: string }): Promise<string>;
   /** Kills kube-apiserver and starts it again on the same port and the same etcd; resolves when it is ready. */
   restart(): Promise<void>;
+  /** Signs service-account tokens with a new key from now on, and publishes the former one too. Restarts. */
+  rotateServiceAccountKey(type: AccountKeyType): Promise<void>;
   /** Kills kube-apiserver and leaves etcd; `restart` brings it back. */
   kill(): Promise<void>;
   /** Compacts etcd up to its newest revision, so that older resource versions are gone. */
@@ -46,6 +47,8 @@ export interface ApiServerOptions {
   readonly flags?: readonly string[];
   /** Leave the ServiceAccount admission plug-in on: pods then need an existing account. Off by default. */
   readonly serviceAccountAdmission?: boolean;
+  /** P-256 by default. */
+  readonly serviceAccountKey?: AccountKeyType;
 }
 
 const issuer = 'https://kubernetes.default.svc.cluster.local';
@@ -60,14 +63,19 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   const url = `https://127.0.0.1:${port}`;
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
 
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const publicKeys: string[] = [];
+  const useAccountKey = async (type: AccountKeyType): Promise<void> => {
+    const { privatePem, publicPem } = makeAccountKey(type);
+    publicKeys.push(file(`sa-${publicKeys.length}.pub`));
+    await writeFile(file('sa.key'), privatePem, { mode: 0o600 });
+    await writeFile(publicKeys.at(-1)!, publicPem);
+  };
   const serving = await authority.issue('kube-apiserver', []);
   await Promise.all([
     writeFile(file('ca.crt'), authority.certificate),
     writeFile(file('tls.crt'), serving.certificate),
     writeFile(file('tls.key'), serving.key, { mode: 0o600 }),
-    writeFile(file('sa.key'), privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 }),
-    writeFile(file('sa.pub'), publicKey.export({ type: 'spki', format: 'pem' })),
+    useAccountKey(options.serviceAccountKey ?? 'P-256'),
   ]);
 
   const kubeconfigFor: ApiServer['kubeconfigFor'] = async (wanted) => {
@@ -100,7 +108,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
       `--client-ca-file=${file('ca.crt')}`,
       `--tls-cert-file=${file('tls.crt')}`,
       `--tls-private-key-file=${file('tls.key')}`,
-      `--service-account-key-file=${file('sa.pub')}`,
+      ...publicKeys.map((path) => `--service-account-key-file=${path}`),
       `--service-account-signing-key-file=${file('sa.key')}`,
       `--service-account-issuer=${issuer}`,
       `--cert-dir=${directory}`,
@@ -136,6 +144,12 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     throw error;
   }
 
+  const restart = async (): Promise<void> => {
+    await server.kill();
+    server = startServer();
+    await ready();
+  };
+
   return {
     url,
     kubeconfigPath,
@@ -143,10 +157,10 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     serviceAccountKeyPath: file('sa.key'),
     serviceAccountIssuer: issuer,
     kubeconfigFor,
-    async restart() {
-      await server.kill();
-      server = startServer();
-      await ready();
+    restart,
+    async rotateServiceAccountKey(type) {
+      await useAccountKey(type);
+      await restart();
     },
     kill: () => server.kill(),
     compact: () => compactEtcd(etcdUrl),
@@ -247,70 +261,4 @@ async function compactEtcd(etcdUrl: string): Promise<void> {
   };
   const status = (await post('/v3/maintenance/status', {})) as { header: { revision: string } };
   await post('/v3/kv/compaction', { revision: status.header.revision, physical: true });
-}
-
-function kubeconfig(url: string, ca: string, user: { certificate: string; key: string }): string {
-  const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'test',
-    clusters: [{ name: 'test', cluster: { server: url, 'certificate-authority-data': base64(ca) } }],
-    users: [
-      {
-        name: 'test',
-        user: { 'client-certificate-data': base64(user.certificate), 'client-key-data': base64(user.key) },
-      },
-    ],
-    contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
-  });
-}
-
-interface Authority {
-  readonly certificate: string;
-  /** A certificate for client and server use on loopback; groups become organizations, as the API server reads them. */
-  issue(commonName: string, groups: readonly string[]): Promise<{ certificate: string; key: string }>;
-}
-
-async function makeAuthority(): Promise<Authority> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
-    webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 86_400_000) };
-  const keys = await newKeys();
-  const root = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: randomBytes(15).toString('hex'),
-    name: 'CN=test-ca',
-    ...validity,
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
-  });
-  return {
-    certificate: root.toString('pem'),
-    async issue(commonName, groups) {
-      const leafKeys = await newKeys();
-      const leaf = await x509.X509CertificateGenerator.create({
-        serialNumber: randomBytes(15).toString('hex'),
-        subject: [...groups.map((group) => ({ O: [group] })), { CN: [commonName] }],
-        issuer: root.subject,
-        ...validity,
-        signingAlgorithm: algorithm,
-        publicKey: leafKeys.publicKey,
-        signingKey: keys.privateKey,
-        extensions: [
-          new x509.SubjectAlternativeNameExtension([
-            { type: 'dns', value: 'localhost' },
-            { type: 'ip', value: '127.0.0.1' },
-          ]),
-        ],
-      });
-      const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', leafKeys.privateKey));
-      const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({
-        type: 'sec1',
-        format: 'pem',
-      });
-      return { certificate: leaf.toString('pem'), key: key.toString() };
-    },
-  };
 }
