@@ -6,6 +6,7 @@ import { makeClientCertificate, type Signer } from './support/certificates.ts';
 import { lab } from './support/lab.ts';
 import { httpRouteGroup, namespace, tcpRoute, trafficTarget, workload } from './support/manifests.ts';
 import { answerTo } from './support/peers.ts';
+import { refusedConnection } from './support/refused-connections.ts';
 
 const NS = 'identity';
 const SERVER = ['node', '/programs/http-server.mjs', '8080'];
@@ -70,12 +71,20 @@ describe('identity and encryption', () => {
       assert.ok(bytes.includes(Buffer.from([0x17, 0x03, 0x03])), 'there must be TLS records');
     });
 
-    it('a pod outside the mesh is refused, by service and by pod address, on IPv4 and IPv6', async () => {
+    it('a pod outside the mesh is refused, by service and by pod address, on IPv4 and IPv6, and the sidecar says so', async () => {
+      const since = new Date().toISOString();
       for (const ip of await lab.podIps(NS, 'server')) {
         const url = `http://${ip.includes(':') ? `[${ip}]` : ip}:8080/`;
         await assert.rejects(lab.curl('outside', 'naked', url), /exit code (52|56|35|7)/, `${url} must be refused`);
       }
       await assert.rejects(lab.curl('outside', 'naked', `http://server.${NS}:8080/`), /exit code (52|56|35|7)/);
+      for (const ip of await lab.podIps('outside', 'naked')) {
+        const from = `${ip.includes(':') ? `[${ip}]` : ip}:`;
+        const line = await refusedConnection(NS, 'server', since, ({ downstream_remote_address: caller }) =>
+          caller.startsWith(from),
+        );
+        assert.equal(line.reason, 'plaintext-refused');
+      }
     });
   });
 
@@ -129,16 +138,24 @@ describe('identity and encryption', () => {
       assert.match(allowed, /^HTTP\/1.1 200/, 'the same by hand as the allowed account: the certificate is good');
     });
 
-    const forged: readonly (readonly [string, Signer])[] = [
-      ['of another trust domain, by the right root', { trustDomain: 'elsewhere.example' }],
-      ["by the control plane's own authority", { secret: 'osm-control-plane-ca' }],
+    const forged: readonly (readonly [string, Signer, RegExp])[] = [
+      ['of another trust domain, by the right root', { trustDomain: 'elsewhere.example' }, /no_trust_bundle_store/],
+      ["by the control plane's own authority", { secret: 'osm-control-plane-ca' }, /X509_verify_cert/],
     ];
-    for (const [what, by] of forged) {
-      it(`a certificate of the allowed account ${what}, is refused in the handshake`, async () => {
+    for (const [what, by, failure] of forged) {
+      it(`a certificate of the allowed account ${what}, is refused in the handshake, and the sidecar says why`, async () => {
+        const since = new Date().toISOString();
         const serverName = `server.${NS}.svc.cluster.local`;
         const peer = { name: 'server', host: await lab.podIp(NS, 'server'), port: 8080, serverName, path: '/hello' };
         assert.equal(await answerTo(peer, `${NS}/friend`, {}), '200', 'the same account with the right certificate');
         assert.match(await answerTo(peer, `${NS}/friend`, by), /ALERT/);
+        const { trustDomain = 'cluster.local' } = by;
+        const line = await refusedConnection(NS, 'server', since, ({ downstream_peer_uri_san: claimed }) => {
+          return claimed === `spiffe://${trustDomain}/ns/${NS}/sa/friend`;
+        });
+        assert.equal(line.reason, 'tls-handshake-refused');
+        assert.equal(line.requested_server_name, serverName);
+        assert.match(line.downstream_transport_failure_reason ?? '', failure);
       });
     }
 
@@ -148,8 +165,14 @@ describe('identity and encryption', () => {
         return text.includes('BANNER') ? text : undefined;
       });
       assert.match(allowed, /BANNER/);
+      const since = new Date().toISOString();
       assert.equal(await lab.netcat(NS, 'stranger', 'banner', 7000), '');
       assert.equal(await aroundTheSidecar(`${NS}/stranger`, 'banner', 7000, ''), '');
+      const line = await refusedConnection(NS, 'banner', since, ({ downstream_peer_uri_san: claimed }) => {
+        return claimed === `spiffe://cluster.local/ns/${NS}/sa/stranger`;
+      });
+      assert.equal(line.reason, 'tls-handshake-refused');
+      assert.match(line.downstream_transport_failure_reason ?? '', /SAN_match/);
       assert.match(await aroundTheSidecar(`${NS}/friend`, 'banner', 7000, ''), /BANNER/);
     });
   });

@@ -1,13 +1,19 @@
 /** Whoever asks the controller for configuration must prove which pod it is: each false proof is refused and logged with its reason. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
-import { decodeJwt, importPKCS8, SignJWT } from 'jose';
+import { createHmac, createPublicKey, generateKeyPairSync, type JsonWebKey, X509Certificate } from 'node:crypto';
+import { fromBinary } from '@bufbuild/protobuf';
+import { decodeJwt, decodeProtectedHeader, importPKCS8, SignJWT } from 'jose';
 import { eventually } from '#test/support/eventually.ts';
-import { openDeltaStream } from './support/delta-stream.ts';
+import { SECRET } from '#xds/cache/types.ts';
+import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { type DeltaStream, openDeltaStream } from './support/delta-stream.ts';
 import { lab } from './support/lab.ts';
-import { namespace, workload } from './support/manifests.ts';
+import { namespace, oneOffPod, workload } from './support/manifests.ts';
 
 const NS = 'tokens';
+const SLEEP = ['sleep', 'infinity'];
+/** A pod that is gone, and one whose account is, loses its stream within this. */
+const CLOSED_WITHIN_MS = 10_000;
 
 interface PodRef {
   readonly name: string;
@@ -17,71 +23,75 @@ interface PodRef {
 describe('tokens', () => {
   let one: PodRef;
   let other: PodRef;
+  const streams: DeltaStream[] = [];
   const nodeId = (pod: PodRef): string => `${NS}/${pod.name}/${pod.uid}`;
 
   before(async () => {
     await lab.meshIsUp();
     await lab.apply([namespace(NS, true)]);
-    await lab.apply([
-      ...workload({ namespace: NS, name: 'one', command: ['sleep', 'infinity'] }),
-      ...workload({ namespace: NS, name: 'other', command: ['sleep', 'infinity'] }),
-    ]);
-    await lab.rolledOut(NS, 'one', 'other');
+    const accounts = ['one', 'other', 'renamed'];
+    await lab.apply(accounts.flatMap((name) => workload({ namespace: NS, name, command: SLEEP })));
+    await lab.rolledOut(NS, ...accounts);
     one = await lab.pod(NS, 'one');
     other = await lab.pod(NS, 'other');
   });
 
+  afterEach(() => {
+    for (const stream of streams.splice(0)) stream.close();
+  });
+
   /** A token of a pod as the kubelet would get it. */
   async function tokenFor(account: string, pod: PodRef, audience = 'osm'): Promise<string> {
-    return (
-      await lab.kubectl([
-        'create',
-        'token',
-        account,
-        '-n',
-        NS,
-        '--audience',
-        audience,
-        '--bound-object-kind',
-        'Pod',
-        '--bound-object-name',
-        pod.name,
-        '--bound-object-uid',
-        pod.uid,
-      ])
-    ).trim();
+    const bound = ['--bound-object-kind', 'Pod', '--bound-object-name', pod.name, '--bound-object-uid', pod.uid];
+    return (await lab.kubectl(['create', 'token', account, '-n', NS, '--audience', audience, ...bound])).trim();
   }
 
-  /** Asks for clusters with a token and a node id; expects a refusal and its reason in the controllers' log. */
-  async function refused(token: string | undefined, node: string, reason: RegExp): Promise<void> {
-    const since = new Date().toISOString();
-    const outcome = await openDeltaStream({ token, node, ...(await lab.controllerEndpoint()) });
-    assert.equal(outcome.resources, 0, 'no configuration must arrive');
-    assert.notEqual(outcome.error, undefined, 'the stream must end with an error');
-    await eventually(`a log line with ${String(reason)}`, async () => {
-      const log = await lab.kubectl([
-        'logs',
-        '-n',
-        'osm-system',
-        '-l',
-        'app=osm-controller',
-        '--since-time',
-        since,
-        '--tail=-1',
-      ]);
-      if (token !== undefined) assert.ok(!log.includes(token), 'the token itself must not be logged');
-      return log.split('\n').some((line) => reason.test(line) && line.includes(node));
+  async function open(token: string | undefined, node: string): Promise<DeltaStream> {
+    const stream = openDeltaStream({ token, node, ...(await lab.controllerEndpoint()) });
+    streams.push(stream);
+    return stream;
+  }
+
+  /** A stream that has been given configuration. */
+  async function accepted(token: string, node: string): Promise<DeltaStream> {
+    const stream = await open(token, node);
+    await eventually('an answer', async () => stream.answers.length > 0, {
+      deadlineMs: 10_000,
+      state: async () => JSON.stringify(stream.ended),
     });
+    assert.ok(stream.answers[0]!.resources.length > 0, 'there must be clusters');
+    return stream;
+  }
+
+  /** Waits for a line in the controllers' logs; no line may hold `token`. */
+  async function logged(since: string, key: RegExp, about: string, token?: string): Promise<void> {
+    await eventually(`a log line with ${String(key)} about ${about}`, async () => {
+      const from = ['-n', 'osm-system', '-l', 'app=osm-controller', '--since-time', since, '--tail=-1'];
+      const log = await lab.kubectl(['logs', ...from]);
+      if (token !== undefined) assert.ok(!log.includes(token), 'the token itself must not be logged');
+      return log.split('\n').some((line) => key.test(line) && line.includes(about));
+    });
+  }
+
+  const now = (): string => new Date().toISOString();
+
+  /** Asks for clusters with a token and a node id; expects a refusal and its reason in the controllers' log. */
+  async function refused(token: string | undefined, node: string, key: RegExp): Promise<void> {
+    const since = now();
+    const stream = await open(token, node);
+    await eventually('the end of the stream', async () => stream.ended !== undefined, { deadlineMs: 10_000 });
+    assert.deepEqual(stream.answers, [], 'no configuration must arrive');
+    assert.match(stream.ended!.error, key);
+    await logged(since, key, node, token);
+  }
+
+  /** `header.payload` of the genuine token with another header, for signatures of one's own. */
+  function withHeader(token: string, header: object): string {
+    return `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${token.split('.')[1]}`;
   }
 
   it('the right token gets configuration', async () => {
-    const outcome = await openDeltaStream({
-      token: await tokenFor('one', one),
-      node: nodeId(one),
-      ...(await lab.controllerEndpoint()),
-    });
-    assert.equal(outcome.error, undefined);
-    assert.ok(outcome.resources > 0);
+    await accepted(await tokenFor('one', one), nodeId(one));
   });
 
   it('no token', () => refused(undefined, nodeId(one), /token-missing/));
@@ -96,28 +106,104 @@ describe('tokens', () => {
     const forged = await new SignJWT(decodeJwt(await tokenFor('one', one)))
       .setProtectedHeader({ alg: 'ES256', kid: 'forged' })
       .sign(privateKey);
-    await refused(forged, nodeId(one), /token-signature|token-key/);
+    await refused(forged, nodeId(one), /token-signature/);
+  });
+
+  it('signed by nobody: alg none', async () => {
+    const unsigned = `${withHeader(await tokenFor('one', one), { alg: 'none', typ: 'JWT' })}.`;
+    await refused(unsigned, nodeId(one), /token-algorithm/);
+  });
+
+  it('signed by the public key, as if it were a shared secret: HS256', async () => {
+    const genuine = await tokenFor('one', one);
+    const { kid } = decodeProtectedHeader(genuine);
+    const { keys } = JSON.parse(await lab.kubectl(['get', '--raw', '/openid/v1/jwks'])) as {
+      keys: (JsonWebKey & { kid: string })[];
+    };
+    const jwk = keys.find((key) => key.kid === kid) ?? assert.fail('the key of the token is published');
+    const pem = createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+    const text = withHeader(genuine, { alg: 'HS256', kid });
+    const forged = `${text}.${createHmac('sha256', pem).update(text).digest('base64url')}`;
+    await refused(forged, nodeId(one), /token-algorithm/);
   });
 
   it('expired', async function () {
     const key = lab.serviceAccountKey();
     if (key === undefined) return this.skip();
     const genuine = await tokenFor('one', one);
-    const { kid, alg } = JSON.parse(Buffer.from(genuine.split('.')[0]!, 'base64url').toString()) as {
-      kid: string;
-      alg: string;
-    };
-    const now = Math.floor(Date.now() / 1000);
-    const expired = await new SignJWT({ ...decodeJwt(genuine), iat: now - 7200, nbf: now - 7200, exp: now - 3600 })
+    const { kid, alg } = decodeProtectedHeader(genuine) as { kid: string; alg: string };
+    const seconds = Math.floor(Date.now() / 1000);
+    const times = { iat: seconds - 7200, nbf: seconds - 7200, exp: seconds - 3600 };
+    const expired = await new SignJWT({ ...decodeJwt(genuine), ...times })
       .setProtectedHeader({ alg, kid })
       .sign(await importPKCS8(key, alg));
     await refused(expired, nodeId(one), /token-expired/);
   });
 
-  it('of a pod that is gone', async () => {
+  it('the secret of another: no name leads to it', async () => {
+    const since = now();
+    const stream = await accepted(await tokenFor('one', one), nodeId(one));
+    const names = [`spiffe://cluster.local/ns/${NS}/sa/other`, `${NS}/other`, 'osm-ca-bundle'];
+    stream.ask(SECRET, [...names, 'workload', 'roots']);
+    await eventually('an answer to each name', async () => {
+      const secrets = stream.answers.filter(({ typeUrl }) => typeUrl === SECRET);
+      const given = secrets.flatMap(({ resources }) => resources.map(({ name }) => name));
+      const denied = secrets.flatMap(({ removedResources }) => removedResources);
+      return given.includes('workload') && names.every((name) => denied.includes(name));
+    });
+    const held = stream.answers.filter(({ typeUrl }) => typeUrl === SECRET).flatMap(({ resources }) => resources);
+    assert.deepEqual([...new Set(held.map(({ name }) => name))].toSorted(), ['roots', 'workload']);
+    const bytes = held.find(({ name }) => name === 'workload')?.resource?.value ?? new Uint8Array();
+    const { type } = fromBinary(SecretSchema, bytes);
+    assert.ok(type.case === 'tlsCertificate');
+    const certificate = new X509Certificate(String(type.value.certificateChain?.specifier.value));
+    assert.match(certificate.subjectAltName ?? '', new RegExp(`spiffe://cluster.local/ns/${NS}/sa/one(,|$)`));
+    await logged(since, /secret-denied/, `${NS}/${one.name}`);
+  });
+
+  it('of a former pod of the same name', async () => {
+    const made = async (): Promise<PodRef> => {
+      await lab.apply([oneOffPod(NS, 'again', SLEEP)]);
+      const { metadata } = await lab.json<{ metadata: PodRef }>(['get', 'pod', '-n', NS, 'again']);
+      return metadata;
+    };
+    const former = await made();
+    const token = await tokenFor('default', former);
+    await lab.kubectl(['delete', 'pod', '-n', NS, 'again', '--now']);
+    const latter = await made();
+    assert.notEqual(latter.uid, former.uid);
+    await accepted(await tokenFor('default', latter), nodeId(latter));
+    await refused(token, nodeId(former), /pod-gone/);
+    await refused(token, nodeId(latter), /pod-mismatch/);
+  });
+
+  it('of a pod that is gone, whose stream ends with it', async () => {
     const token = await tokenFor('other', other);
+    const stream = await accepted(token, nodeId(other));
+    const since = now();
+    const asked = Date.now();
     await lab.kubectl(['delete', 'pod', '-n', NS, other.name, '--now']);
-    await eventually('the pod is gone', async () => (await lab.run(['get', 'pod', '-n', NS, other.name])).code !== 0);
+    const { error, at } = await eventually('the end of the stream', async () => stream.ended, { deadlineMs: 15_000 });
+    console.log(`      the stream ended ${at - asked} ms after the pod's deletion was asked for`);
+    assert.ok(at - asked <= CLOSED_WITHIN_MS, `${at - asked} ms`);
+    assert.match(error, /pod-gone/);
+    await logged(since, /"key":"pod-gone".*stream closed/, `${NS}/${other.name}`);
     await refused(token, nodeId(other), /pod-gone/);
+  });
+
+  it('of a former account of the same name, whose streams end with it', async () => {
+    const pod = await lab.pod(NS, 'renamed');
+    const token = await tokenFor('renamed', pod);
+    const stream = await accepted(token, nodeId(pod));
+    const since = now();
+    const asked = Date.now();
+    await lab.kubectl(['delete', 'serviceaccount', '-n', NS, 'renamed']);
+    await lab.apply([{ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'renamed', namespace: NS } }]);
+    const { error, at } = await eventually('the end of the stream', async () => stream.ended, { deadlineMs: 15_000 });
+    console.log(`      the stream ended ${at - asked} ms after the account's deletion was asked for`);
+    assert.ok(at - asked <= CLOSED_WITHIN_MS, `${at - asked} ms`);
+    assert.match(error, /account-changed/);
+    await logged(since, /"key":"account-changed".*stream closed/, `${NS}/${pod.name}`);
+    await refused(token, nodeId(pod), /account-changed/);
   });
 });

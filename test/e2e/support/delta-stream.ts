@@ -1,9 +1,10 @@
-/** A delta ADS client in a few lines: asks for all clusters once, with a token and a node id, and says what came of it. */
+/** A delta ADS client in a few lines: asks with a token and a node id, as whoever holds the token could, and says what came of it. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
+  type DeltaDiscoveryResponse,
 } from '#xds/proto/gen/envoy/service/discovery/v3/discovery_pb.js';
 
 const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
@@ -18,16 +19,21 @@ export interface StreamOptions {
   readonly node: string;
 }
 
-export interface Outcome {
-  /** Resources in the first response. */
-  readonly resources: number;
-  /** The gRPC status that ended the stream, when one did before any response. */
-  readonly error: string | undefined;
+export interface DeltaStream {
+  /** What came so far, oldest first. */
+  readonly answers: readonly DeltaDiscoveryResponse[];
+  /** The gRPC status with which the controller ended the stream, and when, in milliseconds since the epoch. */
+  readonly ended: { readonly error: string; readonly at: number } | undefined;
+  /** Asks for resources of a type by name; without names for all. */
+  ask(type: string, names?: readonly string[]): void;
+  close(): void;
 }
 
-export function openDeltaStream(options: StreamOptions): Promise<Outcome> {
+/** Opens a stream and asks for all clusters. */
+export function openDeltaStream(options: StreamOptions): DeltaStream {
   const client = new Client(options.address, credentials.createSsl(Buffer.from(options.ca)), {
     'grpc.ssl_target_name_override': 'osm-controller.osm-system.svc',
+    'grpc.use_local_subchannel_pool': 1,
   });
   const metadata = new Metadata();
   if (options.token !== undefined) metadata.set('authorization', options.token);
@@ -37,18 +43,33 @@ export function openDeltaStream(options: StreamOptions): Promise<Outcome> {
     (response: Buffer) => fromBinary(DeltaDiscoveryResponseSchema, response),
     metadata,
   );
-  return new Promise<Outcome>((resolve) => {
-    const timer = setTimeout(() => resolve({ resources: 0, error: 'nothing within 10 s' }), 10_000);
-    const finish = (outcome: Outcome): void => {
-      clearTimeout(timer);
+  const answers: DeltaDiscoveryResponse[] = [];
+  let ended: DeltaStream['ended'];
+  const end = (error: string): void => {
+    ended ??= { error, at: Date.now() };
+  };
+  call.on('data', (answer: DeltaDiscoveryResponse) => {
+    answers.push(answer);
+    send({ typeUrl: answer.typeUrl, responseNonce: answer.nonce });
+  });
+  call.on('error', (error: Error) => end(error.message));
+  call.on('end', () => end('the stream ended'));
+  const send = (fields: {
+    typeUrl: string;
+    node?: { id: string };
+    responseNonce?: string;
+    resourceNamesSubscribe?: string[];
+  }): void => void call.write(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, fields)));
+  send({ typeUrl: CLUSTER, node: { id: options.node } });
+  return {
+    answers,
+    get ended() {
+      return ended;
+    },
+    ask: (typeUrl, names = []) => send({ typeUrl, resourceNamesSubscribe: [...names] }),
+    close() {
       call.cancel();
       client.close();
-      resolve(outcome);
-    };
-    call.on('data', (response) => finish({ resources: response.resources.length, error: undefined }));
-    call.on('error', (error: Error) => finish({ resources: 0, error: error.message }));
-    call.on('end', () => finish({ resources: 0, error: 'the stream ended' }));
-    const request = create(DeltaDiscoveryRequestSchema, { node: { id: options.node }, typeUrl: CLUSTER });
-    call.write(toBinary(DeltaDiscoveryRequestSchema, request));
-  });
+    },
+  };
 }
