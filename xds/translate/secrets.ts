@@ -17,7 +17,7 @@ export interface SidecarSecrets {
 }
 
 export function translateSecrets(secrets: SidecarSecrets): Resource[] {
-  return [workload(secrets.workload), roots(secrets.roots)];
+  return [new WorkloadSecret(secrets.workload), roots(secrets.roots)];
 }
 
 /** The roots alone, for a sidecar whose certificate is not there yet. */
@@ -25,20 +25,31 @@ export function translateRoots(bundles: SidecarSecrets['roots']): Resource[] {
   return [roots(bundles)];
 }
 
-/** Its version is the certificate's fingerprint: nothing derived from the key leaves as metadata. */
-function workload({ certificateChain, privateKey }: SidecarSecrets['workload']): Resource {
-  return {
-    type: typeUrl(SecretSchema),
-    name: WORKLOAD_SECRET,
-    bytes: encode(SecretSchema, {
+/**
+ * The bytes hold the private key. They come out when they are asked for, to be written to the stream, and through nothing that
+ * prints, logs or copies the resource. Its version is the certificate's fingerprint: nothing derived from the key leaves as
+ * metadata.
+ */
+class WorkloadSecret implements Resource {
+  readonly type = typeUrl(SecretSchema);
+  readonly name = WORKLOAD_SECRET;
+  readonly hash: string;
+  readonly #bytes: Uint8Array;
+
+  constructor({ certificateChain, privateKey }: SidecarSecrets['workload']) {
+    this.hash = contentHash(new TextEncoder().encode(certificateChain));
+    this.#bytes = encode(SecretSchema, {
       name: WORKLOAD_SECRET,
       type: {
         case: 'tlsCertificate',
         value: { certificateChain: inline(certificateChain), privateKey: inline(privateKey()) },
       },
-    }),
-    hash: contentHash(new TextEncoder().encode(certificateChain)),
-  };
+    });
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
 }
 
 /** A certificate is checked against the roots of its own trust domain and no other's. */

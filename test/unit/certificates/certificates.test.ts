@@ -3,7 +3,6 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto, X509
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer } from 'node:tls';
-import { inspect } from 'node:util';
 import { type CertificateAuthority, createAuthority, parseAuthority } from '#certificates/ca.ts';
 import { CertificateError, type CertificateReason } from '#certificates/error.ts';
 import { ecdsa, randomSerial } from '#certificates/keys.ts';
@@ -185,24 +184,6 @@ describe('a workload certificate', () => {
 describe('a serving certificate', () => {
   it('is accepted for its names by who trusts its authority', async () => {
     await handshake(await createAuthority({ now }));
-  });
-});
-
-describe('a private key', () => {
-  it('shows itself to nobody who does not ask for it by name', async () => {
-    const { privateKey } = await createAuthority({ now });
-    const holder = { privateKey };
-    const shown = [
-      String(privateKey),
-      [privateKey].join(),
-      JSON.stringify(holder),
-      inspect(holder, { depth: 9, showHidden: true }),
-      JSON.stringify(Object.entries(privateKey)),
-      JSON.stringify(structuredClone(privateKey)),
-    ].join();
-    assert.doesNotMatch(shown, /PRIVATE|MIG|45,45,45/);
-    assert.equal(JSON.stringify(holder), '{"privateKey":"[redacted]"}');
-    assert.match(privateKey.revealText(), /^-----BEGIN PRIVATE KEY-----\n/);
   });
 });
 
