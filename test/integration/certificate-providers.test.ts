@@ -35,11 +35,22 @@ import { settings } from '#test/unit/cdk8s/fixtures.ts';
 import { SECRET } from '#xds/cache/types.ts';
 import { SPIFFECertValidatorConfigSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.js';
 import { SecretSchema } from '#xds/proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { applyAll, bindController, podToken, runPod, service, SimulatedSidecar } from './controller-support.ts';
+import {
+  applyAll,
+  bindController,
+  callApi,
+  podToken,
+  runPod,
+  service,
+  SimulatedSidecar,
+  viewerToken,
+} from './controller-support.ts';
 import { clientAs, install, namespace } from './operator-support.ts';
 import { type SidecarFiles, sidecarFiles } from './xds-support.ts';
 
 const FAST = { deadlineMs: 30_000, everyMs: 50 };
+/** As a key stands in the data of a Secret. */
+const PEM_IN_BASE64 = Buffer.from('-----BEGIN PRIVATE KE').toString('base64');
 const mount = 'teams/mesh/pki';
 const timing = { missingMs: 200, foundMs: 500, spreadMs: 500, longestSpreadMs: 5_000, lingerMs: 1_000 };
 
@@ -450,20 +461,40 @@ describe('certificate providers behind the whole controller', function () {
   });
 
   it('has told no key and no token to anybody', async () => {
+    const web = await sidecar('web');
+    await eventually('the certificate of web, which Envoy holds too', async () => chainOf(web) !== '', FAST);
     assert.ok(secrets.size > 20, `${secrets.size} lines to look for`);
+    const viewer = await viewerToken(admin, namespace);
+    const api = async (path: string): Promise<string> => {
+      const { status, body } = await callApi(controller.apiPort, path, viewer);
+      assert.equal(status, 200, `${path}: ${body}`);
+      return body;
+    };
     const metrics = await (await fetch(`http://127.0.0.1:${controller.healthPort}/metrics`)).text();
     const told: Readonly<Record<string, string>> = {
       'the controller’s log': log.join(''),
       'cert-manager’s log': manager.log(),
-      'Envoy’s log': envoy.log(),
+      'Envoy’s log': envoy.log() + envoy.output(),
+      'Envoy’s configuration': await envoy.admin('/config_dump?include_eds'),
+      'Envoy’s statistics': await envoy.admin('/stats'),
+      'the API’s dump of a sidecar': await api('/debug/config/shop/web-1'),
+      'the API’s sidecars': await api('/api/proxies'),
+      'the API’s problems': await api('/api/problems'),
       metrics,
       Events: JSON.stringify(await admin.list(kinds.Events, { namespace })),
       MeshRootCertificates: JSON.stringify(await admin.list(kinds.MeshRootCertificates, { namespace })),
     };
     for (const [where, text] of Object.entries(told)) {
       assert.ok(!text.includes('PRIVATE KEY'), where);
+      assert.ok(!text.includes(PEM_IN_BASE64), where);
       for (const line of secrets) assert.ok(!text.includes(line), `${where} holds ${line.slice(0, 6)}…`);
     }
+    // Both show that there is a key, and not which.
+    assert.match(told['Envoy’s configuration'] ?? '', /"private_key"/);
+    assert.match(
+      told['the API’s dump of a sidecar'] ?? '',
+      /"name":"workload","version":"[0-9a-f]+","resource":"\[redacted\]"/,
+    );
     assert.ok(
       log.some((line) => line.includes('provider-unreachable')),
       'the log is the one of this run',

@@ -1,4 +1,5 @@
 /** A cluster's objects and a sidecar's side of the delta protocol, for tests of the controller on a real API server. */
+import { request } from 'node:https';
 import { ChannelCredentials, Client as GrpcClient, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { Environment } from '#controller/environment.ts';
@@ -131,6 +132,59 @@ export function service(namespace: string, name: string, pod: { name: string; ip
       ],
     } as KubeObject,
   ];
+}
+
+/** A token of an account that may read the controller's API. */
+export async function viewerToken(admin: Client, namespace: string): Promise<string> {
+  await applyAll(admin, [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'viewer', namespace } },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { name: 'osm-viewer', namespace },
+      rules: [
+        {
+          apiGroups: ['config.openservicemesh.io'],
+          resources: ['meshconfigs/problems', 'meshconfigs/proxies', 'meshconfigs/debug'],
+          verbs: ['get'],
+        },
+      ],
+    } as KubeObject,
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { name: 'osm-viewer', namespace },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'osm-viewer' },
+      subjects: [{ kind: 'ServiceAccount', name: 'viewer', namespace }],
+    } as KubeObject,
+  ]);
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/viewer/token`;
+  const answer = await admin.request<{ status: { token: string } }>('POST', path, {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: { expirationSeconds: 3600 },
+  });
+  return answer.status.token;
+}
+
+/** GET on the controller's API. */
+export function callApi(
+  port: number,
+  path: string,
+  token: string | undefined,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const call = request({ host: '127.0.0.1', port, path, headers, rejectUnauthorized: false }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+    });
+    call.once('error', reject);
+    call.end();
+  });
 }
 
 /** What a sidecar refuses, and in which words. */

@@ -1,7 +1,6 @@
 /** The controller on a real API server, with its own rights, against simulated sidecars with real tokens. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { request } from 'node:https';
 import { fromBinary } from '@bufbuild/protobuf';
 import pino from 'pino';
 import { createAuthority } from '#certificates/ca.ts';
@@ -20,16 +19,17 @@ import {
   controllerEnvironment,
   applyAll,
   bindController,
+  callApi,
   podToken,
   type Refusal,
   runPod,
   service,
   SimulatedSidecar,
+  viewerToken,
 } from './controller-support.ts';
 import { clientAs, install, namespace } from './operator-support.ts';
 import { type SidecarFiles, sidecarFiles } from './xds-support.ts';
 
-const rbac = 'rbac.authorization.k8s.io';
 const FAST = { deadlineMs: 15_000, everyMs: 20 };
 
 describe('controller on a real API server', function () {
@@ -286,11 +286,11 @@ describe('controller on a real API server', function () {
     ]);
     const one = await sidecar('client');
     await synced(one);
-    const token = await viewerToken(admin);
+    const token = await viewerToken(admin, namespace);
     const problems = await eventually(
       'the problem',
       async () => {
-        const answer = await api(controller.apiPort, '/api/problems', token);
+        const answer = await callApi(controller.apiPort, '/api/problems', token);
         return answer.status === 200 && answer.body.includes('nowhere') ? answer : undefined;
       },
       FAST,
@@ -303,23 +303,23 @@ describe('controller on a real API server', function () {
       message: 'The mesh has no service shop/nowhere: its share goes to the other backends.',
       remedy: 'Create the service, or join its pods to the mesh, or remove the backend.',
     });
-    const proxies = JSON.parse((await api(controller.apiPort, '/api/proxies', token)).body) as {
+    const proxies = JSON.parse((await callApi(controller.apiPort, '/api/proxies', token)).body) as {
       proxies: { pod: string }[];
     };
     assert.ok(proxies.proxies.some(({ pod: name }) => name === 'client-1'));
-    const config = await api(controller.apiPort, '/debug/config/shop/client-1', token);
+    const config = await callApi(controller.apiPort, '/debug/config/shop/client-1', token);
     assert.equal(config.status, 200);
     assert.match(config.body, /"outbound"/);
     assert.doesNotMatch(config.body, /PRIVATE KEY/);
     for (const line of keyLines(one)) assert.ok(!config.body.includes(line), 'the dump holds the key');
-    assert.equal((await api(controller.apiPort, '/api/problems', undefined)).status, 401);
+    assert.equal((await callApi(controller.apiPort, '/api/problems', undefined)).status, 401);
     const stranger = await podToken(
       admin,
       'shop',
       { name: 'client-1', uid: uids.get('client') ?? '', account: 'client' },
       server.serviceAccountIssuer,
     );
-    assert.equal((await api(controller.apiPort, '/api/problems', stranger)).status, 403);
+    assert.equal((await callApi(controller.apiPort, '/api/problems', stranger)).status, 403);
   });
 
   it("tells people of what a sidecar refuses: an Event on the MeshConfig, in Envoy's words", async () => {
@@ -437,52 +437,4 @@ function keyLines(one: SimulatedSidecar): string[] {
   assert.ok(secret.type.case === 'tlsCertificate');
   const lines = String(secret.type.value.privateKey?.specifier.value).split('\n');
   return lines.filter((line) => line.length > 20 && !line.startsWith('-----'));
-}
-
-/** A token of an account that may read the controller's API. */
-async function viewerToken(admin: Client): Promise<string> {
-  await applyAll(admin, [
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'viewer', namespace } },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'Role',
-      metadata: { name: 'osm-viewer', namespace },
-      rules: [
-        {
-          apiGroups: ['config.openservicemesh.io'],
-          resources: ['meshconfigs/problems', 'meshconfigs/proxies', 'meshconfigs/debug'],
-          verbs: ['get'],
-        },
-      ],
-    } as KubeObject,
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'RoleBinding',
-      metadata: { name: 'osm-viewer', namespace },
-      roleRef: { apiGroup: rbac, kind: 'Role', name: 'osm-viewer' },
-      subjects: [{ kind: 'ServiceAccount', name: 'viewer', namespace }],
-    } as KubeObject,
-  ]);
-  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/viewer/token`;
-  const answer = await admin.request<{ status: { token: string } }>('POST', path, {
-    apiVersion: 'authentication.k8s.io/v1',
-    kind: 'TokenRequest',
-    spec: { expirationSeconds: 3600 },
-  });
-  return answer.status.token;
-}
-
-function api(port: number, path: string, token: string | undefined): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const call = request({ host: '127.0.0.1', port, path, headers, rejectUnauthorized: false }, (answer) => {
-      let body = '';
-      answer.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
-    });
-    call.once('error', reject);
-    call.end();
-  });
 }
