@@ -14,8 +14,8 @@ export interface CurrentTrust {
 
 /**
  * How long a sidecar waits for its certificate before it is given all the rest, in milliseconds. A provider that is down must
- * not keep configuration from sidecars that hold a certificate already (Envoy ignores that a secret is missing here); the
- * clusters of those that hold none go on waiting for it.
+ * not keep configuration from sidecars that hold a certificate already (they are not told that it is missing); the clusters and
+ * listeners of those that hold none go on waiting for it, and so do their pods.
  */
 const longestWaitMs = 3_000;
 

@@ -4,6 +4,7 @@
  */
 import { diff, type Versioned } from '#xds/cache/diff.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
+import { SECRET } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
 import type { DeltaRequest, DeltaResponse } from './messages.ts';
 import { portion } from './portion.ts';
@@ -169,10 +170,14 @@ interface Outstanding {
 }
 
 function outstanding(subscription: Subscription, resources: ResourceMap): Outstanding {
-  const { held, wildcard, due, refused, suspects } = subscription;
+  const { type, held, wildcard, due, refused, suspects } = subscription;
+  // A secret that is not there is to come. Envoy takes the word that there is none for the end of its waiting, and would
+  // open its listeners, and call itself ready, without a certificate; one that it holds it keeps in any case.
+  const tellsAbsence = type !== SECRET;
   const found = diff(held, resources);
   const changed = wildcard ? [...found.added, ...found.updated] : found.updated;
-  const gone = wildcard ? found.removed : found.removed.filter((name) => held.get(name)?.hash !== '');
+  const lost = wildcard ? found.removed : found.removed.filter((name) => held.get(name)?.hash !== '');
+  const gone = tellsAbsence ? lost : [];
   const exact = wildcard || (found.added.length === 0 && found.removed.length === 0);
   if (due.size === 0 && refused.size === 0 && suspects.size === 0) {
     return { send: changed, remove: gone, becomesMap: exact };
@@ -182,8 +187,8 @@ function outstanding(subscription: Subscription, resources: ResourceMap): Outsta
   const remove = new Set(gone);
   for (const name of due) {
     const resource = resources.get(name);
-    if (resource === undefined) remove.add(name);
-    else send.set(name, resource);
+    if (resource !== undefined) send.set(name, resource);
+    else if (tellsAbsence) remove.add(name);
   }
   return { send: [...send.values()], remove: [...remove], becomesMap: exact && allowed.length === changed.length };
 }

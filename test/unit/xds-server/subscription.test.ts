@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { diff } from '#xds/cache/diff.ts';
 import { NO_RESOURCES, type ResourceMap } from '#xds/cache/snapshot.ts';
-import { CLUSTER } from '#xds/cache/types.ts';
+import { CLUSTER, SECRET, type TypeUrl } from '#xds/cache/types.ts';
 import type { DeltaRequest } from '#xds/server/messages.ts';
-import { openSubscription, respond, type Subscription, step } from '#xds/server/subscription.ts';
+import { openSubscription, respond, settled, type Subscription, step } from '#xds/server/subscription.ts';
 import { request, resource, resources, summary } from './support.ts';
 
 /** Drives one subscription: `ask` sends a request, `set` changes the state of the world. */
-function client(initial: ResourceMap) {
-  let subscription: Subscription = openSubscription(CLUSTER);
+function client(initial: ResourceMap, type: TypeUrl = CLUSTER) {
+  let subscription: Subscription = openSubscription(type);
   let world = initial;
   let nonce = 0;
   return {
@@ -50,6 +50,26 @@ describe('one delta subscription', () => {
 
   it('takes `*` as a wildcard', () => {
     assert.deepEqual(client(AB).ask({ subscribe: ['*'] }), ['cds +a,b']);
+  });
+
+  it('never says that a secret is not there: Envoy waits for it, or keeps the one that it holds', () => {
+    const roots = resources({ roots: '1' }, SECRET);
+    const both = resources({ roots: '1', workload: '1' }, SECRET);
+    const fresh = client(roots, SECRET);
+    assert.deepEqual(fresh.ask({ subscribe: ['roots', 'workload'] }), ['sds +roots']);
+    assert.deepEqual(fresh.ack(), []);
+    assert.ok(settled(fresh.subscription, roots), 'nothing more is owed for now');
+    assert.deepEqual(fresh.ask({ subscribe: ['workload'] }), []);
+    assert.deepEqual(fresh.set(both), ['sds +workload']);
+    assert.deepEqual(fresh.ack(), []);
+    assert.deepEqual(fresh.set(roots), []);
+
+    const back = client(roots, SECRET);
+    assert.deepEqual(back.ask({ subscribe: ['roots', 'workload'], initial: { roots: '0', workload: '0' } }), [
+      'sds +roots',
+    ]);
+    assert.deepEqual(back.ack(), []);
+    assert.deepEqual(back.set(both), ['sds +workload']);
   });
 
   it('takes only a first request without names as a wildcard', () => {
