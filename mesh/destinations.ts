@@ -144,7 +144,7 @@ function upstreamCluster(
   port: MeshPort,
   { accounts, open, split }: Reach,
 ): UpstreamCluster {
-  const { tls } = model.settings;
+  const { tls, maxConnectionMs } = model.settings;
   const [targetPort] = port.targetPorts;
   const keepsAddress = service.object.headless && !split && port.targetPorts.length === 1;
   const discovery = keepsAddress ? 'original-destination' : 'endpoints';
@@ -152,7 +152,7 @@ function upstreamCluster(
   const name = `${service.key}|${port.port}|${variant}`;
   const overridden = keepsAddress ? targetPort : undefined;
   // The name covers service, port, accounts and discovery; a plain text costs less than a hash of it would.
-  const key = `cluster:${name}:${overridden} ${port.protocol} ${service.sni} ${digestOf(tls)}`;
+  const key = `cluster:${name}:${overridden} ${port.protocol} ${service.sni} ${digestOf(tls)} ${maxConnectionMs}`;
   return model.parts.intern(key, () => ({
     key,
     name,
@@ -167,5 +167,6 @@ function upstreamCluster(
     ...(open === undefined ? {} : { open }),
     tls,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    maxConnectionMs,
   }));
 }

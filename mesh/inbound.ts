@@ -20,6 +20,7 @@ export function buildInbound(model: MeshModel, pod: ProxyPod, object: PodObject 
     applicationAddress: settings.localProxyMode === 'PodIP' ? ip : loopback,
     applicationIdleTimeoutMs: settings.applicationIdleTimeoutMs,
     tls: settings.tls,
+    maxConnectionMs: settings.maxConnectionMs,
     ipv6: pod.ips.some((address) => address.includes(':')),
   };
   const key = `inbound:${digest(...chains.map((chain) => chain.key), JSON.stringify({ ...view, chains: [] }))}`;

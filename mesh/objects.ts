@@ -33,6 +33,8 @@ export interface MeshSettings {
   readonly tls: TlsSettings;
   /** Idle time after which a connection to the application is closed, in milliseconds. */
   readonly applicationIdleTimeoutMs: number;
+  /** Age at which an HTTP connection between sidecars takes no further request, in milliseconds; 0 for never. */
+  readonly maxConnectionMs: number;
 }
 
 export interface TlsSettings {

@@ -122,6 +122,8 @@ export interface UpstreamCluster {
   readonly open?: readonly string[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
+  /** Age at which an HTTP connection takes no further request; 0 for never. */
+  readonly maxConnectionMs: number;
 }
 
 /** `http` follows the caller (HTTP/1.1 or 2), `http2` and `grpc` are HTTP/2. */
@@ -141,6 +143,8 @@ export interface InboundView {
   readonly applicationAddress: string;
   readonly applicationIdleTimeoutMs: number;
   readonly tls: TlsSettings;
+  /** As of an upstream cluster. */
+  readonly maxConnectionMs: number;
   readonly ipv6: boolean;
 }
 

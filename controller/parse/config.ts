@@ -19,7 +19,8 @@ export interface ControllerSettings {
   readonly logLevel: string;
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** What runs before the first valid MeshConfig was seen is nothing: the controller is not ready until then. */
 export function parseSettings(
@@ -49,6 +50,7 @@ export function parseSettings(
           ecdhCurves: sidecar.ecdhCurves ?? [],
         },
         applicationIdleTimeoutMs: durationMs(traffic.applicationIdleTimeout) ?? 2000,
+        maxConnectionMs: durationMs(sidecar.maxConnectionDuration) ?? HOUR_MS,
       },
       trustDomain: certificate.trustDomain,
       certificateLifetimeMs: durationMs(certificate.serviceCertValidityDuration) ?? DAY_MS,

@@ -70,6 +70,12 @@ const drainRule: Rule = {
   holds: (self: string) => (durationMs(self) ?? 0) >= 1000 && (durationMs(self) ?? 0) <= 3_600_000,
 };
 
+const maxConnectionRule: Rule = {
+  rule: "duration(self) == duration('0s') || duration(self) >= duration('10s')",
+  message: 'maxConnectionDuration must be 10s or longer, or 0s for no limit',
+  holds: (self: string) => durationMs(self) === 0 || (durationMs(self) ?? 0) >= 10_000,
+};
+
 export const sidecar = section(
   'The Envoy sidecars.',
   {
@@ -122,6 +128,11 @@ export const sidecar = section(
       'How long open connections go on after the rules that they were accepted under have changed, in whole seconds (rounded up), ' +
         `1s–1h; then they are closed. ${newPods}`,
       { default: '5s', rules: [drainRule] },
+    ),
+    maxConnectionDuration: duration(
+      'The age at which an HTTP connection between sidecars takes no further request, 10s or longer; the requests on it are finished ' +
+        'first. 0s sets no limit. The next connection looks at the certificates anew.',
+      { default: '1h', rules: [maxConnectionRule] },
     ),
   },
   tlsRules,

@@ -35,6 +35,7 @@ export function inboundView(view: Partial<InboundView> = {}): InboundView {
     applicationAddress: '127.0.0.1',
     applicationIdleTimeoutMs: 2000,
     tls,
+    maxConnectionMs: 3_600_000,
     ipv6: false,
     ...view,
   };
@@ -56,6 +57,7 @@ export function cluster(service: string, port: number, more: Partial<UpstreamClu
     accounts: [`shop/${service}`],
     tls,
     connectTimeoutMs: 1000,
+    maxConnectionMs: 3_600_000,
     ...more,
   };
 }

@@ -6,6 +6,7 @@ import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
 } from '#xds/proto/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { HttpProtocolOptionsSchema as ConnectionOptionsSchema } from '#xds/proto/gen/envoy/config/core/v3/protocol_pb.js';
 import { HttpProtocolOptionsSchema } from '#xds/proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Resource } from '#xds/resource.ts';
 import { type Init, assembled, duration, encode, pack, resource, shared } from './encode.ts';
@@ -13,6 +14,7 @@ import { keepalive, socketAddress } from './listener.ts';
 import { memo } from './memo.ts';
 import { ourMetadata } from './metadata.ts';
 import { IDENTITY_SECRETS, PASSTHROUGH_CLUSTER, localClusterName, speaksHttp2 } from './names.ts';
+import { maxConnectionDuration } from './max-connection-duration.ts';
 import { awaitedBriefly } from './sources.ts';
 import { upstreamTls } from './tls.ts';
 import { nested, tagOf, text } from './wire.ts';
@@ -60,15 +62,15 @@ export const upstreamCluster = memo((cluster: UpstreamCluster): Resource => {
 const known = new Map<string, Uint8Array>();
 
 /** All that many clusters have in common. At most one for each target port, protocol and time limit: a few in any mesh. */
-function alike({ discovery, protocol, targetPort, connectTimeoutMs }: UpstreamCluster): Uint8Array {
-  const key = `${discovery} ${protocol} ${targetPort} ${connectTimeoutMs}`;
+function alike({ discovery, protocol, targetPort, connectTimeoutMs, maxConnectionMs }: UpstreamCluster): Uint8Array {
+  const key = `${discovery} ${protocol} ${targetPort} ${connectTimeoutMs} ${maxConnectionMs}`;
   let bytes = known.get(key);
   if (bytes === undefined) {
     bytes = encode(ClusterSchema, {
       connectTimeout: duration(connectTimeoutMs),
       circuitBreakers: noLimits,
       upstreamConnectionOptions: { tcpKeepalive: keepalive },
-      ...httpOptions(protocol, UPSTREAM_IDLE_MS),
+      ...httpOptions(protocol, { idleTimeout: duration(UPSTREAM_IDLE_MS), ...maxConnectionDuration(maxConnectionMs) }),
       ...(discovery === 'endpoints' ? byEndpoints : byOriginalDestination(targetPort)),
     });
     known.set(key, bytes);
@@ -130,7 +132,7 @@ function makeLocalCluster(name: string, view: InboundView, port: number, protoco
       ],
     },
     // Closed before the application's own keep-alive ends: a request on a connection that closes under it is lost.
-    ...httpOptions(protocol, view.applicationIdleTimeoutMs),
+    ...httpOptions(protocol, { idleTimeout: duration(view.applicationIdleTimeoutMs) }),
   });
 }
 
@@ -160,13 +162,16 @@ function discoveredBy(value: Cluster_DiscoveryType): Pick<Cluster, 'clusterDisco
 }
 
 /** `http` speaks the caller's version, `http2` and `grpc` HTTP/2; TCP none. */
-function httpOptions(protocol: MeshProtocol, idleMs: number): Pick<Cluster, 'typedExtensionProtocolOptions'> {
+function httpOptions(
+  protocol: MeshProtocol,
+  commonHttpProtocolOptions: Init<typeof ConnectionOptionsSchema>,
+): Pick<Cluster, 'typedExtensionProtocolOptions'> {
   if (protocol === 'tcp' || protocol === 'tcp-server-first') return {};
   const http2ProtocolOptions = { allowConnect: true };
   return {
     typedExtensionProtocolOptions: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': pack(HttpProtocolOptionsSchema, {
-        commonHttpProtocolOptions: { idleTimeout: duration(idleMs) },
+        commonHttpProtocolOptions,
         upstreamProtocolOptions: speaksHttp2(protocol)
           ? {
               case: 'explicitHttpConfig',

@@ -10,6 +10,8 @@ import {
 } from '#xds/proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { type Init, duration, encode, pack, typeUrl } from './encode.ts';
 import { inboundLocalReplies } from './local-reply.ts';
+import { maxCallerConnectionDuration } from './max-connection-duration.ts';
+import { memoNumber } from './memo.ts';
 import { denyAllHttp } from './rbac.ts';
 import { awaited } from './sources.ts';
 import { assemble, nested, tagOf, text } from './wire.ts';
@@ -35,16 +37,19 @@ export function outboundConnectionManager(routeName: string): Filter {
  * For calls to the application. The path is brought to its plain form (dot segments resolved) for matching and for the
  * application alike, so both read the same one; what Envoy cannot decide for the application is `ambiguousPath`'s.
  */
-export function inboundConnectionManager(routeName: string): Filter {
-  return withRoutes(inboundSettings, routeName);
+export function inboundConnectionManager(routeName: string, maxConnectionMs: number): Filter {
+  return withRoutes(inboundSettings(maxConnectionMs), routeName);
 }
 
-const inboundSettings = filterSettings({
-  statPrefix: 'inbound',
-  httpFilters: [denyAllHttp, router],
-  normalizePath: true,
-  localReplyConfig: inboundLocalReplies,
-});
+const inboundSettings = memoNumber((maxConnectionMs) =>
+  filterSettings({
+    statPrefix: 'inbound',
+    httpFilters: [denyAllHttp, router],
+    normalizePath: true,
+    localReplyConfig: inboundLocalReplies,
+    ...maxCallerConnectionDuration(maxConnectionMs),
+  }),
+);
 
 /**
  * What all have in common: bytes pass as they are (no server, request id or forwarded-for header of ours), and a stream may

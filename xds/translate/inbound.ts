@@ -8,7 +8,7 @@ import type { Resource } from '#xds/resource.ts';
 import { inboundConnectionManager } from './connection-manager.ts';
 import { assembled, encode } from './encode.ts';
 import { listenOn, originalDestination, tlsInspector } from './listener.ts';
-import { memo, memo2 } from './memo.ts';
+import { memo, memo2, memoNumber } from './memo.ts';
 import { IDENTITY_SECRETS, INBOUND_PORT, MESH_ALPN, localClusterName } from './names.ts';
 import { plaintextChain } from './plaintext.ts';
 import { allowConnection } from './rbac.ts';
@@ -28,7 +28,7 @@ export const inboundListener = memo((view: InboundView): Resource | undefined =>
     'inbound',
     [
       listeners[view.ipv6 ? 'dual' : 'ipv4'],
-      ...view.chains.map((chain) => nested(FILTER_CHAINS, filterChain(chain, view.tls))),
+      ...view.chains.map((chain) => nested(FILTER_CHAINS, filterChain(chain, view.tls)(view.maxConnectionMs))),
       ...view.plaintext.map((port) => nested(FILTER_CHAINS, plaintextChain(port))),
     ],
     { secrets: IDENTITY_SECRETS },
@@ -52,21 +52,23 @@ function listener(ipv6: boolean): Uint8Array {
  * HTTP chains let every certificate of the mesh in and decide by request, so a policy that changes is obeyed on open
  * connections too and drains none; TCP has nothing to decide by but the handshake.
  */
-const filterChain = memo2((chain: InboundChain, tls: TlsSettings): Uint8Array => {
-  const { name, targetPort, sni, policy } = chain;
-  const head = encode(FilterChainSchema, {
-    name,
-    filterChainMatch: {
-      destinationPort: targetPort,
-      serverNames: [sni],
-      transportProtocol: 'tls',
-      applicationProtocols: [MESH_ALPN],
-    },
-    filters:
-      policy.kind === 'http'
-        ? [inboundConnectionManager(policy.routes.name)]
-        : [allowConnection(policy.allowed), tcpProxyToApplication(localClusterName(targetPort, chain.protocol))],
-  });
-  const peers: Peers = policy.kind === 'http' ? { kind: 'any-mesh-identity' } : policy.allowed;
-  return assemble(head, nested(TRANSPORT_SOCKET, ...downstreamTls(peers, tls)));
-});
+const filterChain = memo2((chain: InboundChain, tls: TlsSettings) =>
+  memoNumber((maxConnectionMs): Uint8Array => {
+    const { name, targetPort, sni, policy } = chain;
+    const head = encode(FilterChainSchema, {
+      name,
+      filterChainMatch: {
+        destinationPort: targetPort,
+        serverNames: [sni],
+        transportProtocol: 'tls',
+        applicationProtocols: [MESH_ALPN],
+      },
+      filters:
+        policy.kind === 'http'
+          ? [inboundConnectionManager(policy.routes.name, maxConnectionMs)]
+          : [allowConnection(policy.allowed), tcpProxyToApplication(localClusterName(targetPort, chain.protocol))],
+    });
+    const peers: Peers = policy.kind === 'http' ? { kind: 'any-mesh-identity' } : policy.allowed;
+    return assemble(head, nested(TRANSPORT_SOCKET, ...downstreamTls(peers, tls)));
+  }),
+);

@@ -18,3 +18,16 @@ export function memo2<A extends object, B extends object, V>(make: (a: A, b: B) 
   const byFirst = memo((a: A) => memo((b: B) => make(a, b)));
   return (a, b) => byFirst(a)(b);
 }
+
+/** The same for a number of which there are few, such as a setting: it is remembered for good. */
+export function memoNumber<V>(make: (key: number) => V): (key: number) => V {
+  const known = new Map<number, V>();
+  return (key) => {
+    let value = known.get(key);
+    if (value === undefined) {
+      value = make(key);
+      known.set(key, value);
+    }
+    return value;
+  };
+}

@@ -190,6 +190,7 @@ describe('settings', () => {
     assert.equal(result.settings.certificateLifetimeMs, 24 * 3_600_000);
     assert.deepEqual([result.settings.mesh.permissive, result.settings.mesh.egress], [true, true]);
     assert.equal(result.settings.mesh.applicationIdleTimeoutMs, 2000);
+    assert.equal(result.settings.mesh.maxConnectionMs, 3_600_000);
   });
 
   it('name the field that is wrong', () => {

@@ -75,6 +75,11 @@ export const badManifests: readonly BadManifest[] = [
   ),
   mesh('a drain that ends before it began', { sidecar: { drainTime: '500ms' } }, 'spec.sidecar.drainTime'),
   mesh('a drain without end', { sidecar: { drainTime: '61m' } }, 'spec.sidecar.drainTime'),
+  mesh(
+    'connections of a few seconds',
+    { sidecar: { maxConnectionDuration: '9s' } },
+    'spec.sidecar.maxConnectionDuration',
+  ),
   mesh('a duration without unit', { traffic: { applicationIdleTimeout: '2' } }, 'spec.traffic.applicationIdleTimeout'),
   mesh(
     'certificates for a second',

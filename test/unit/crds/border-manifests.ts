@@ -4,6 +4,8 @@ export const borderSpecs: Readonly<Record<string, unknown>> = {
   'one TLS version': { sidecar: { tlsMinProtocolVersion: 'TLSv1_3', tlsMaxProtocolVersion: 'TLSv1_3' } },
   'a maximum that Envoy chooses': { sidecar: { tlsMinProtocolVersion: 'TLSv1_3', tlsMaxProtocolVersion: 'TLS_AUTO' } },
   'a minimum that Envoy chooses': { sidecar: { tlsMinProtocolVersion: 'TLS_AUTO' } },
+  'connections of ten seconds': { sidecar: { maxConnectionDuration: '10s' } },
+  'connections without end': { sidecar: { maxConnectionDuration: '0s' } },
   'certificates for a minute': { certificate: { serviceCertValidityDuration: '59.5s500ms' } },
   'an authorization service that is off and unknown': { traffic: { inboundExternalAuthorization: { enable: false } } },
   'a key size that OSM would have replaced': { certificate: { certKeyBitSize: 1024 } },

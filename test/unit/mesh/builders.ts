@@ -23,6 +23,7 @@ export const SETTINGS: MeshSettings = {
   localProxyMode: 'Localhost',
   tls: { minVersion: 'TLSv1_2', maxVersion: 'TLSv1_3', cipherSuites: [], ecdhCurves: [] },
   applicationIdleTimeoutMs: 2000,
+  maxConnectionMs: 3_600_000,
 };
 
 const CREATED = '2026-01-01T00:00:00Z';

@@ -60,6 +60,7 @@ describe('the server’s routes', () => {
           plaintext: [],
           applicationIdleTimeoutMs: 0,
           tls: SETTINGS.tls,
+          maxConnectionMs: 0,
           ipv6: false,
         };
         const expected = http.some(({ match, sources }) => sources.has(source) && matchesRequest(match, request));

@@ -1,6 +1,6 @@
 /** Sharing, versions and what travels with a resource. */
 import assert from 'node:assert/strict';
-import { kindOf } from '#test/support/static-config.ts';
+import { kindOf, resourceJson } from '#test/support/static-config.ts';
 import {
   cluster,
   endpoint,
@@ -47,6 +47,38 @@ describe('translateView', () => {
       versions(),
       translateView({ outbound, inbound }).map((it) => it.hash),
     );
+  });
+
+  it('touches what is HTTP between sidecars, and nothing else, when connections may grow older', () => {
+    const database = cluster('db', 3306, { protocol: 'tcp' });
+    const chains = [
+      ...inbound.chains,
+      {
+        ...httpChain('db', 3306, []),
+        protocol: 'tcp',
+        policy: { kind: 'tcp', allowed: { kind: 'any-mesh-identity' } },
+      } as const,
+    ];
+    const views = (maxConnectionMs: number) =>
+      translateView({
+        outbound: { ...outbound, clusters: [...outbound.clusters, database].map((it) => ({ ...it, maxConnectionMs })) },
+        inbound: { ...inbound, chains, maxConnectionMs },
+      });
+    const before = views(3_600_000);
+    const after = views(0);
+    assert.deepEqual(
+      after.filter((it) => !before.some(({ hash }) => hash === it.hash)).map((it) => `${kindOf(it)} ${it.name}`),
+      ['Cluster shop/web|80|0', 'Cluster shop/pods|80|0', 'Listener inbound'],
+    );
+    const chainOf = (resources: typeof before, name: string) => {
+      const listener = resources.find((it) => it.name === 'inbound');
+      assert.ok(listener !== undefined);
+      const json = resourceJson(listener)['filter_chains'] as { name: string }[];
+      return json.find((it) => it.name === name);
+    };
+    assert.deepEqual(chainOf(after, 'shop/db.3306'), chainOf(before, 'shop/db.3306'));
+    assert.notDeepEqual(chainOf(after, 'shop/web.80'), chainOf(before, 'shop/web.80'));
+    assert.doesNotMatch(JSON.stringify(after.map(resourceJson)), /max_connection_duration/);
   });
 
   it('keeps every chain but the changed one as it is: an address that comes changes the matcher alone', () => {
