@@ -19,7 +19,7 @@ export function connect(distribution: Distribution, of: PodObject, onBytes: (byt
     if (fresh.length > 0) stream.receive(request(ENDPOINTS, { subscribe: fresh }));
     distribution.acked(stream);
   };
-  const stream = new ProxyStream(proxy, {
+  const stream = new ProxyStream(proxy, new Set(), {
     now: () => 0,
     acked: () => undefined,
     nacked: (nack) => {

@@ -155,7 +155,7 @@ export function createAdsServer(options: AdsOptions): AdsServer {
       const result = await options.authenticator.authenticate(authorization?.toString(), peer.nodeId);
       if (over) return;
       if (!result.ok) return turnAway(result.refusal, status.UNAUTHENTICATED);
-      const accepted = new ProxyStream(result.value, {
+      const accepted = new ProxyStream(result.value, ownSecrets, {
         now,
         acked: (type) => events.acked?.(accepted, type),
         nacked: (nack) => events.nacked?.(accepted, nack),

@@ -35,8 +35,9 @@ const NONE: ReadonlySet<string> = new Set();
 const HELD: Permission = { updates: 'due', removals: 'due' };
 const NO_REMOVALS: Permission = { updates: 'all', removals: 'due' };
 
-export function openStream(): StreamState {
-  const entries = TYPES.map((type) => [type, openSubscription(type)] as const);
+/** `secrets`: names of the secrets that every sidecar is given, sooner or later. */
+export function openStream(secrets: ReadonlySet<string> = NONE): StreamState {
+  const entries = TYPES.map((type) => [type, openSubscription(type, type === SECRET ? secrets : NONE)] as const);
   return {
     subscriptions: Object.fromEntries(entries) as Record<TypeUrl, Subscription>,
     sequence: 0,

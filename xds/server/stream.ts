@@ -39,13 +39,14 @@ export class ProxyStream {
   readonly proxy: AuthenticatedProxy;
   readonly openedAt: number;
   readonly #events: StreamEvents;
-  #state: StreamState = openStream();
+  #state: StreamState;
   #snapshot: ProxySnapshot | undefined;
   #blocked = false;
   readonly #nacks = new Map<TypeUrl, Nack>();
 
-  constructor(proxy: AuthenticatedProxy, events: StreamEvents) {
+  constructor(proxy: AuthenticatedProxy, secrets: ReadonlySet<string>, events: StreamEvents) {
     this.proxy = proxy;
+    this.#state = openStream(secrets);
     this.#events = events;
     this.openedAt = events.now();
   }

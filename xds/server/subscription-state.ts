@@ -28,6 +28,11 @@ export interface Subscription {
   readonly refused: ReadonlyMap<string, string>;
   /** Resources of a refused response whose culprit is unknown: they are tried again one by one. */
   readonly suspects: ReadonlySet<string>;
+  /**
+   * Names that come sooner or later: their absence is never told. Envoy takes that word for the end of its waiting, and would open
+   * its listeners, and call itself ready, without a certificate.
+   */
+  readonly promised: ReadonlySet<string>;
   /** The first wildcard request is answered even if there is nothing to say. */
   readonly greet: boolean;
 }
@@ -45,7 +50,7 @@ export const ABSENT: Versioned = { hash: '' };
 const NO_NAMES: ReadonlySet<string> = new Set();
 const NO_REFUSALS: ReadonlyMap<string, string> = new Map();
 
-export function openSubscription(type: TypeUrl): Subscription {
+export function openSubscription(type: TypeUrl, promised: ReadonlySet<string> = NO_NAMES): Subscription {
   return {
     type,
     opened: false,
@@ -57,6 +62,7 @@ export function openSubscription(type: TypeUrl): Subscription {
     inFlight: undefined,
     refused: NO_REFUSALS,
     suspects: NO_NAMES,
+    promised,
     greet: false,
   };
 }

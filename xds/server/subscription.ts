@@ -4,7 +4,6 @@
  */
 import { diff, type Versioned } from '#xds/cache/diff.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
-import { SECRET } from '#xds/cache/types.ts';
 import type { Resource } from '#xds/resource.ts';
 import type { DeltaRequest, DeltaResponse } from './messages.ts';
 import { portion } from './portion.ts';
@@ -170,14 +169,11 @@ interface Outstanding {
 }
 
 function outstanding(subscription: Subscription, resources: ResourceMap): Outstanding {
-  const { type, held, wildcard, due, refused, suspects } = subscription;
-  // A secret that is not there is to come. Envoy takes the word that there is none for the end of its waiting, and would
-  // open its listeners, and call itself ready, without a certificate; one that it holds it keeps in any case.
-  const tellsAbsence = type !== SECRET;
+  const { held, wildcard, due, refused, suspects, promised } = subscription;
   const found = diff(held, resources);
   const changed = wildcard ? [...found.added, ...found.updated] : found.updated;
   const lost = wildcard ? found.removed : found.removed.filter((name) => held.get(name)?.hash !== '');
-  const gone = tellsAbsence ? lost : [];
+  const gone = promised.size === 0 ? lost : lost.filter((name) => !promised.has(name));
   const exact = wildcard || (found.added.length === 0 && found.removed.length === 0);
   if (due.size === 0 && refused.size === 0 && suspects.size === 0) {
     return { send: changed, remove: gone, becomesMap: exact };
@@ -188,7 +184,7 @@ function outstanding(subscription: Subscription, resources: ResourceMap): Outsta
   for (const name of due) {
     const resource = resources.get(name);
     if (resource !== undefined) send.set(name, resource);
-    else if (tellsAbsence) remove.add(name);
+    else if (!promised.has(name)) remove.add(name);
   }
   return { send: [...send.values()], remove: [...remove], becomesMap: exact && allowed.length === changed.length };
 }

@@ -61,7 +61,7 @@ function connect(distribution: Distribution, { namespace, name, uid, account }: 
     if (eds.length > 0) stream.receive(request({ type: SHORT.eds, subscribe: eds }));
     distribution.acked(stream);
   };
-  const stream = new ProxyStream(proxy, {
+  const stream = new ProxyStream(proxy, new Set(), {
     now: () => 0,
     acked: () => undefined,
     nacked: (nack) => assert.fail(nack.error),

@@ -7,8 +7,8 @@ import { openSubscription, respond, settled, type Subscription, step } from '#xd
 import { request, resource, resources, summary } from './support.ts';
 
 /** Drives one subscription: `ask` sends a request, `set` changes the state of the world. */
-function client(initial: ResourceMap, type: TypeUrl = CLUSTER) {
-  let subscription: Subscription = openSubscription(type);
+function client(initial: ResourceMap, type: TypeUrl = CLUSTER, promised?: ReadonlySet<string>) {
+  let subscription: Subscription = openSubscription(type, promised);
   let world = initial;
   let nonce = 0;
   return {
@@ -52,11 +52,12 @@ describe('one delta subscription', () => {
     assert.deepEqual(client(AB).ask({ subscribe: ['*'] }), ['cds +a,b']);
   });
 
-  it('never says that a secret is not there: Envoy waits for it, or keeps the one that it holds', () => {
+  it('never says that a promised secret is not there, and at once that any other is not', () => {
+    const promised = new Set(['roots', 'workload']);
     const roots = resources({ roots: '1' }, SECRET);
     const both = resources({ roots: '1', workload: '1' }, SECRET);
-    const fresh = client(roots, SECRET);
-    assert.deepEqual(fresh.ask({ subscribe: ['roots', 'workload'] }), ['sds +roots']);
+    const fresh = client(roots, SECRET, promised);
+    assert.deepEqual(fresh.ask({ subscribe: ['roots', 'workload', 'another'] }), ['sds +roots -another']);
     assert.deepEqual(fresh.ack(), []);
     assert.ok(settled(fresh.subscription, roots), 'nothing more is owed for now');
     assert.deepEqual(fresh.ask({ subscribe: ['workload'] }), []);
@@ -64,7 +65,7 @@ describe('one delta subscription', () => {
     assert.deepEqual(fresh.ack(), []);
     assert.deepEqual(fresh.set(roots), []);
 
-    const back = client(roots, SECRET);
+    const back = client(roots, SECRET, promised);
     assert.deepEqual(back.ask({ subscribe: ['roots', 'workload'], initial: { roots: '0', workload: '0' } }), [
       'sds +roots',
     ]);
