@@ -1,6 +1,7 @@
 /**
- * PURE: which Events the leading controller has to write for the problems that it sees. A problem is told once when it
- * appears, again when it was gone and is back, and now and then while it stands: the API server keeps an Event for an hour.
+ * PURE: which Events the leading controller has to write for the problems that it sees. A problem is told once when it has
+ * stood for a moment, again when it was gone and is back, and now and then while it stands: the API server keeps an Event for
+ * an hour.
  */
 import type { EventNote } from '#kubernetes/event-object.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
@@ -29,6 +30,11 @@ export type Memory = ReadonlyMap<string, Sighting>;
 
 /** All in milliseconds but the two counts. */
 export interface Pace {
+  /**
+   * That a problem has stood before it is told. Who applies a folder stores one object before the other that it names: what
+   * is whole a moment later would be warned of for an hour.
+   */
+  readonly settleMs: number;
   /** Between two Events of one problem that comes and goes. */
   readonly againMs: number;
   /** Between two Events of one that stands; below the hour that Events are kept for. */
@@ -41,7 +47,14 @@ export interface Pace {
   readonly most: number;
 }
 
-export const usualPace: Pace = { againMs: 30_000, refreshMs: 20 * 60_000, retryMs: 60_000, atOnce: 20, most: 500 };
+export const usualPace: Pace = {
+  settleMs: 3000,
+  againMs: 30_000,
+  refreshMs: 20 * 60_000,
+  retryMs: 60_000,
+  atOnce: 20,
+  most: 500,
+};
 
 /** One Event to write. `once`: it may be there already, and then stands for itself; `again`: it counts one more. */
 export interface Telling {
@@ -84,6 +97,12 @@ export function due(memory: Memory, now: number, pace: Pace): Telling[] {
   }));
 }
 
+/** Milliseconds until the next problem has stood long enough to be told; undefined where none is that young. */
+export function settlesIn(memory: Memory, now: number, { settleMs }: Pace): number | undefined {
+  const young = [...memory.values()].filter(({ standing, since }) => standing && now - since < settleMs);
+  return young.length === 0 ? undefined : Math.min(...young.map(({ since }) => since + settleMs - now));
+}
+
 /** The memory after these were tried; `failed` holds those that were not written. */
 export function afterTelling(
   memory: Memory,
@@ -118,6 +137,7 @@ export function eventOf({ key, field, message, remedy }: Problem, subject: KubeO
 }
 
 function isDue({ since, toldAt, triedAt }: Sighting, now: number, pace: Pace): boolean {
+  if (now - since < pace.settleMs) return false;
   const failed = triedAt !== undefined && triedAt !== toldAt;
   if (failed && now - triedAt < pace.retryMs) return false;
   if (toldAt === undefined) return true;

@@ -12,7 +12,7 @@ import { createCoalescer } from './coalesce.ts';
 import { type Findings, meshConditions } from './mesh-conditions.ts';
 import { createMeshStatusWriter } from './mesh-status.ts';
 import type { Metrics } from './metrics.ts';
-import { afterTelling, due, look, type Memory, type Pace, untold, usualPace } from './report.ts';
+import { afterTelling, due, look, type Memory, type Pace, settlesIn, untold, usualPace } from './report.ts';
 import { subjects } from './subjects.ts';
 
 const LEASE = 'osm-controller';
@@ -54,6 +54,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   });
   let election: LeaderElection | undefined;
   let stopped = false;
+  let settled: NodeJS.Timeout | undefined;
   /** Of this term: the next begins with what it finds then. */
   let term: { readonly signal: AbortSignal; memory: Memory | undefined } | undefined;
   let status = createMeshStatusWriter(client);
@@ -93,6 +94,9 @@ export function createReporter(options: ReporterOptions): Reporter {
     if (current !== term) return;
     metrics.untold.set(untold(current.memory));
     if (due(current.memory, Date.now(), pace).length > 0) rounds.trigger('more is to be told');
+    const young = settlesIn(current.memory, Date.now(), pace);
+    clearTimeout(settled);
+    if (young !== undefined && !stopped) settled = setTimeout(() => rounds.trigger('a problem has stood'), young);
   }
 
   /** A refusal is no reason to keep the Events back. */
@@ -139,6 +143,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     async stop() {
       stopped = true;
       clearInterval(clock);
+      clearTimeout(settled);
       rounds.stop();
       await election?.stop();
     },

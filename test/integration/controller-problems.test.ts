@@ -112,7 +112,7 @@ describe('problems on a real API server', function () {
       apiPort: 0,
       healthPort: 0,
       drainMs: 100,
-      reporting: { pace: { againMs: 200 }, lease: { leaseMs: 3_000, retryMs: 200 } },
+      reporting: { pace: { settleMs: 200, againMs: 200 }, lease: { leaseMs: 3_000, retryMs: 200 } },
     });
     running.set(podName, controller);
     await until(`${podName} is ready`, async () => (await health(podName, '/health/ready')) !== '');

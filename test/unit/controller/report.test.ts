@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict';
-import { afterTelling, due, eventOf, look, type Memory, type Pace, type Seen, untold } from '#controller/report.ts';
+import {
+  afterTelling,
+  due,
+  eventOf,
+  look,
+  type Memory,
+  type Pace,
+  type Seen,
+  settlesIn,
+  untold,
+} from '#controller/report.ts';
 import type { Problem } from '#mesh/problem.ts';
 
-const pace: Pace = { againMs: 30, refreshMs: 1000, retryMs: 60, atOnce: 100, most: 100 };
+const pace: Pace = { settleMs: 0, againMs: 30, refreshMs: 1000, retryMs: 60, atOnce: 100, most: 100 };
 
 function seen(name: string, fields: Partial<Problem> = {}, identity: { uid?: string; version?: string } = {}): Seen {
   const problem: Problem = {
@@ -32,6 +42,7 @@ function leader(options: Partial<Pace> = {}) {
       return telling.map(({ how }, index) => `${how} ${nameOf(index)}`);
     },
     untold: () => untold(memory ?? new Map()),
+    settlesIn: (now: number) => settlesIn(memory ?? new Map(), now, own),
   };
 }
 
@@ -42,6 +53,32 @@ describe('what is told of problems', () => {
     assert.deepEqual(round(1, [seen('a'), seen('a', { field: 'spec.service' })]), ['again a', 'again a']);
     assert.deepEqual(round(2, [seen('a'), seen('a', { field: 'spec.service' })]), []);
     assert.deepEqual(round(999, [seen('a'), seen('a', { field: 'spec.service' })]), []);
+  });
+
+  it('is nothing of a problem that passes, and each one that has stood for a moment', () => {
+    const { round, settlesIn: left } = leader({ settleMs: 3 });
+    round(0, []);
+    assert.deepEqual(round(1, [seen('passing')]), []);
+    assert.equal(left(1), 3);
+    assert.deepEqual(round(3, [seen('passing'), seen('a')]), []);
+    assert.equal(left(3), 1, 'the older one is the next');
+    assert.deepEqual(round(3.9, [seen('a')]), [], 'it passed');
+    assert.deepEqual(round(5.9, [seen('a')]), []);
+    assert.deepEqual(round(6, [seen('a')]), ['again a']);
+    assert.equal(left(6), undefined, 'nothing is to be waited for');
+    assert.deepEqual(round(7, [seen('a'), seen('passing')]), [], 'what is back begins anew');
+    assert.deepEqual(round(9.9, [seen('a'), seen('passing')]), []);
+    assert.deepEqual(round(10, [seen('a'), seen('passing')]), ['again passing']);
+  });
+
+  it('waits for what a new leader finds too, and for what was told and is back', () => {
+    const { round } = leader({ settleMs: 3 });
+    assert.deepEqual(round(0, [seen('a')]), []);
+    assert.deepEqual(round(3, [seen('a')]), ['once a']);
+    round(20, []);
+    assert.deepEqual(round(32, [seen('a')]), []);
+    assert.deepEqual(round(34, [seen('a')]), [], 'the half minute is over, and it is two old');
+    assert.deepEqual(round(35, [seen('a')]), ['again a']);
   });
 
   it('is left to the Event that is there, of problems that a new leader finds', () => {
