@@ -151,14 +151,36 @@ describe('tokens', () => {
       const denied = secrets.flatMap(({ removedResources }) => removedResources);
       return given.includes('workload') && names.every((name) => denied.includes(name));
     });
-    const held = stream.answers.filter(({ typeUrl }) => typeUrl === SECRET).flatMap(({ resources }) => resources);
-    assert.deepEqual([...new Set(held.map(({ name }) => name))].toSorted(), ['roots', 'workload']);
-    const bytes = held.find(({ name }) => name === 'workload')?.resource?.value ?? new Uint8Array();
-    const { type } = fromBinary(SecretSchema, bytes);
-    assert.ok(type.case === 'tlsCertificate');
-    const certificate = new X509Certificate(String(type.value.certificateChain?.specifier.value));
+    const held = secretsOf(stream);
+    assert.deepEqual([...held.keys()].toSorted(), ['roots', 'workload']);
+    const certificate = new X509Certificate(String(workloadOf(stream).certificateChain?.specifier.value));
     assert.match(certificate.subjectAltName ?? '', new RegExp(`spiffe://cluster.local/ns/${NS}/sa/one(,|$)`));
     await logged(since, /secret-denied/, `${NS}/${one.name}`);
+  });
+
+  it('a private key comes on the stream of its pod; no key of the mesh stands in a log, metric, dump or Event', async () => {
+    const stream = await accepted(await tokenFor('one', one), nodeId(one));
+    stream.ask(SECRET, ['workload']);
+    await eventually('the certificate', async () => secretsOf(stream).has('workload'));
+    const keys = [String(workloadOf(stream).privateKey?.specifier.value)];
+    for (const [secret, field] of [
+      ['osm-ca-bundle', 'private.key'],
+      ['osm-control-plane-ca', 'private.key'],
+      ['osm-controller-tls', 'tls.key'],
+      ['osm-injector-tls', 'tls.key'],
+    ] as const) {
+      const { data } = await lab.json<{ data: Record<string, string> }>(['get', 'secret', '-n', 'osm-system', secret]);
+      keys.push(Buffer.from(data[field] ?? '', 'base64').toString());
+    }
+    const needles = keys.flatMap((pem) => {
+      assert.match(pem, /^-----BEGIN PRIVATE KEY-----\n/);
+      const lines = pem.split('\n').filter((line) => line !== '' && !line.startsWith('-----'));
+      return [...lines, Buffer.from(pem).toString('base64').slice(0, 80)];
+    });
+    for (const [where, text] of await everythingTold()) {
+      assert.ok(!text.includes('PRIVATE KEY'), where);
+      for (const needle of needles) assert.ok(!text.includes(needle), where);
+    }
   });
 
   it('of a former pod of the same name', async () => {
@@ -207,3 +229,38 @@ describe('tokens', () => {
     await refused(token, nodeId(pod), /account-changed/);
   });
 });
+
+/** The secrets that came, by name; the newest of each. */
+function secretsOf(stream: DeltaStream): ReadonlyMap<string, Uint8Array> {
+  const answers = stream.answers.filter(({ typeUrl }) => typeUrl === SECRET);
+  const resources = answers.flatMap((answer) => answer.resources);
+  return new Map(resources.map(({ name, resource }) => [name, resource?.value ?? new Uint8Array()]));
+}
+
+function workloadOf(stream: DeltaStream) {
+  const { type } = fromBinary(SecretSchema, secretsOf(stream).get('workload') ?? new Uint8Array());
+  assert.ok(type.case === 'tlsCertificate');
+  return type.value;
+}
+
+/** What the control plane and the sidecar of `one` show to whoever may look. */
+async function everythingTold(): Promise<ReadonlyMap<string, string>> {
+  const told = new Map<string, string>();
+  for (const app of ['osm-controller', 'osm-operator', 'osm-injector']) {
+    told.set(`log of ${app}`, await lab.kubectl(['logs', '-n', 'osm-system', '-l', `app=${app}`, '--tail=-1']));
+    const { items } = await lab.json<{ items: { status: { podIP: string } }[] }>([
+      ...['get', 'pods', '-n', 'osm-system', '-l', `app=${app}`],
+    ]);
+    for (const { status } of items) {
+      const metrics = await (await fetch(`http://${status.podIP}:9091/metrics`)).text();
+      assert.match(metrics, /^process_cpu_seconds_total /m);
+      told.set(`metrics of ${app} at ${status.podIP}`, metrics);
+    }
+  }
+  told.set('log of the sidecar', await lab.kubectl(['logs', '-n', NS, 'deployment/one', '-c', 'envoy']));
+  const dump = (await lab.curl(NS, 'one', 'http://127.0.0.1:15000/config_dump')).body;
+  assert.match(dump, /"private_key"/, 'the dump shows that there is a key');
+  told.set('dump of the sidecar', dump);
+  told.set('Events', await lab.kubectl(['get', 'events', '-A', '-o', 'json']));
+  return told;
+}
