@@ -28,12 +28,14 @@ export interface TokenVerifierOptions {
   readonly now: () => number;
   /** Least time between two fetches of the key set, so that nobody can make us fetch by sending unknown key ids. */
   readonly fetchFloorMs?: number;
+  /** A key set older than this is fetched again, so that a key that the API server has withdrawn is not believed for good. */
+  readonly keysMaxAgeMs?: number;
   /** Reviews at the same time; more are refused, so that nobody can flood the API server through us. */
   readonly maxReviews?: number;
 }
 
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { audience, fetchKeys, now, fetchFloorMs = 10_000, maxReviews = 8 } = options;
+  const { audience, fetchKeys, now, fetchFloorMs = 10_000, keysMaxAgeMs = 300_000, maxReviews = 8 } = options;
   let known: { issuer: string; resolve: ReturnType<typeof createLocalJWKSet> } | undefined;
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let fetching: Promise<void> | undefined;
@@ -99,6 +101,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       if (known !== undefined && issuer !== known.issuer) {
         return review(token, refuse('token-issuer', 'the token comes from an unknown issuer'));
       }
+      // Nobody waits for it: an API server that is down must not keep sidecars from what is known.
+      if (now() - fetchedAt >= keysMaxAgeMs) void refresh().catch(() => undefined);
       let result = await verifyLocally(token);
       if (result === 'no-key') {
         await refresh().catch(() => undefined);

@@ -190,6 +190,21 @@ describe('authentication of a stream', () => {
     assert.equal(fetches, 2);
   });
 
+  it('believes a key that the API server has withdrawn for minutes alone', async () => {
+    const one = authenticator();
+    assert.equal(key(await one.authenticate(await token(), NODE)), 'accepted');
+    served = { keys: [ec.jwk] };
+    now += 299_999;
+    assert.equal(key(await one.authenticate(await token(), NODE)), 'accepted');
+    assert.equal(fetches, 1);
+    now += 1;
+    assert.equal(key(await one.authenticate(await token(), NODE)), 'accepted', 'nobody waits for the fetch');
+    assert.equal(fetches, 2);
+    assert.equal(key(await one.authenticate(await token(), NODE)), 'token-signature');
+    assert.equal(key(await one.authenticate(await token({ key: ec }), NODE)), 'accepted');
+    assert.equal(fetches, 2);
+  });
+
   it('asks the API server about an unknown issuer or key, and believes it', async () => {
     reviewAnswer = CLAIMS;
     const one = authenticator();
