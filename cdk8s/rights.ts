@@ -124,15 +124,16 @@ export const controllerClusterRules: readonly Rule[] = [
 
 /**
  * The one Secret that the controller reads by itself, the workload root (others, which MeshRootCertificates name, it reads by a Role
- * of the operator's making: `addProviderSecrets`); its conditions; requests to cert-manager; and the Lease that says which
- * controller reports.
+ * of the operator's making: `addProviderSecrets`); its conditions; requests to cert-manager; the Lease that says which
+ * controller reports; and one a replica that says what its sidecars have, by server-side apply. Those are named after pods, which
+ * nobody knows before: so all Leases of this namespace.
  */
 export const controllerRules: readonly Rule[] = [
   on('', ['secrets'], ['get'], [workloadRootSecretName]),
   on('config.openservicemesh.io', ['meshconfigs/status'], ['patch'], [meshConfigName]),
   on('config.openservicemesh.io', ['meshrootcertificates/status'], ['get', 'patch']),
   on('cert-manager.io', ['certificaterequests'], ['create', 'get', 'watch', 'delete']),
-  on('coordination.k8s.io', ['leases'], ['create']),
+  on('coordination.k8s.io', ['leases'], ['list', 'watch', 'create', 'patch']),
   on('coordination.k8s.io', ['leases'], ['get', 'update'], [controllerName]),
 ];
 

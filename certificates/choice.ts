@@ -27,6 +27,8 @@ export interface RootCertificate {
   readonly unusable?: { readonly key: string; readonly message: string };
   /** PEM roots that were found before, by any replica: known while the provider is down. */
   readonly knownRoots: string;
+  /** What sidecars did with it last, as its status tells; undefined when that says nothing of the kind. */
+  readonly lastUse?: 'issuing' | 'validating';
 }
 
 /** What a choice takes from the MeshConfig, and where the control plane lives. */
@@ -56,6 +58,12 @@ export type Choice =
       readonly about: readonly string[];
     };
 
+/** What was in force before this process: who signed, the likeliest first, and who else was trusted. */
+export interface LastChoice {
+  readonly signing: readonly Source[];
+  readonly validating: readonly Source[];
+}
+
 /** The Secret that the operator makes. */
 const builtinSecret = 'osm-ca-bundle';
 
@@ -81,6 +89,23 @@ export function chooseIssuers(roots: readonly RootCertificate[], settings: MeshC
   const active = used.findIndex(({ role }) => role === 'active');
   const signing = sources[active] ?? builtin(settings);
   return { kind: 'chosen', signing, validating: [signing, ...sources.filter((source) => source !== signing)] };
+}
+
+/**
+ * As it is known from replicas (`signers`: UIDs of MeshRootCertificates, empty for the built-in authority), or else from the
+ * statuses. One that is inactive by now may sign on until sidecars trust its successor.
+ */
+export function lastChoice(
+  roots: readonly RootCertificate[],
+  signers: readonly string[],
+  settings: MeshCertificateSettings,
+): LastChoice {
+  const usable = roots.filter(({ unusable }) => unusable === undefined).toSorted(byAge);
+  const issuing = usable.filter(({ lastUse }) => lastUse === 'issuing').map(({ uid }) => uid);
+  const found = (signers.length > 0 ? signers : issuing).flatMap((uid) =>
+    uid === '' ? [builtin(settings)] : usable.filter((root) => root.uid === uid).map(sourceOf),
+  );
+  return { signing: found, validating: usable.filter(({ lastUse }) => lastUse === 'validating').map(sourceOf) };
 }
 
 /** The older first; the name decides between those of one second. */

@@ -9,6 +9,9 @@
 /** Annotation of the Lease: a ReplicaReport as compact JSON. */
 export const replicaReportAnnotation = 'openservicemesh.io/workload-certificates';
 
+/** Annotation of the Lease: the needed roots themselves, PEM by trust domain, for a replica that has never seen them. */
+export const replicaRootsAnnotation = 'openservicemesh.io/workload-roots';
+
 /** The label of these Leases: `app.kubernetes.io/component=controller-replica`. */
 export const replicaLeaseLabel = { 'app.kubernetes.io/component': 'controller-replica' } as const;
 export const replicaLeaseSelector = 'app.kubernetes.io/component=controller-replica';

@@ -29,3 +29,17 @@ export function covers(whole: Trust, part: Trust): boolean {
     return readCertificates(pem).every((root) => known.has(fingerprintOf(root)));
   });
 }
+
+/** The roots for which `keep` holds, each told by its trust domain and fingerprint. */
+export function filterTrust(trust: Trust, keep: (domain: string, fingerprint: string) => boolean): Trust {
+  const kept = [...trust].map(([domain, pem]) => {
+    const roots = readCertificates(pem).filter((root) => keep(domain, fingerprintOf(root)));
+    return [domain, roots.map(String).join('')] as const;
+  });
+  return new Map(kept.filter(([, pem]) => pem !== ''));
+}
+
+/** Fingerprints of the roots, by trust domain. */
+export function printsOf(trust: Trust): Map<string, string[]> {
+  return new Map([...trust].map(([domain, pem]) => [domain, readCertificates(pem).map(fingerprintOf)]));
+}

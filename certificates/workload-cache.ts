@@ -50,8 +50,8 @@ export interface WorkloadCache {
   earliestExpiry(): number | undefined;
   /** Identities whose last try failed, with one of their errors and the first end of what they hold. */
   failing(): Failing | undefined;
-  /** True when every identity has a certificate of the issuer in use. */
-  settled(): boolean;
+  /** The certificates at hand, one an identity. */
+  inUse(): WorkloadCertificate[];
   stop(): void;
 }
 
@@ -224,7 +224,7 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
         expiresAt: Number.isFinite(expiresAt) ? expiresAt : undefined,
       };
     },
-    settled: () => [...entries.values()].every((entry) => entry.issuer === issuer),
+    inUse: () => [...entries.values()].flatMap(({ certificate }) => certificate ?? []),
     stop() {
       stopped = true;
       stopLooking();

@@ -1,7 +1,7 @@
 /** The workload CA with the cluster around it: where its choice, its Secrets and its memory are, and whom it tells. */
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { chooseIssuers } from '#certificates/choice.ts';
+import { chooseIssuers, lastChoice } from '#certificates/choice.ts';
 import { type CertificateFacts, certificateFacts, nameOf } from '#certificates/facts.ts';
 import { provide } from '#certificates/providers/create.ts';
 import { SecretBytes } from '#certificates/secret-bytes.ts';
@@ -10,7 +10,9 @@ import type { KubernetesClient } from '#kubernetes/types.ts';
 import { certificateEvents } from './certificate-events.ts';
 import type { Environment } from './environment.ts';
 import { type Metrics, watchCertificates } from './metrics.ts';
+import { createReplicas, type ReplicasOptions, type ReplicaTiming } from './replicas.ts';
 import { rememberRoots } from './root-memory.ts';
+import type { Sidecars } from './spread.ts';
 import type { Stores } from './stores.ts';
 import { createWorkloadCa, type WorkloadCa, type WorkloadCaTiming } from './workload-ca.ts';
 
@@ -21,13 +23,14 @@ export interface CertificatesOptions {
   readonly metrics: Metrics;
   readonly stores: Stores;
   readonly record: EventRecorder['record'];
-  readonly rootsAcknowledged: () => boolean;
+  readonly reflect: ReplicasOptions['reflect'];
+  readonly sidecars: () => Sidecars;
   /** Who signs, who is trusted, or what is wrong has changed. */
   readonly onFacts: () => void;
-  readonly timing?: Partial<WorkloadCaTiming> | undefined;
+  readonly timing?: Partial<WorkloadCaTiming & ReplicaTiming> | undefined;
 }
 
-export interface Certificates extends Omit<WorkloadCa, 'loaded' | 'state'> {
+export interface Certificates extends Omit<WorkloadCa, 'loaded' | 'state' | 'walk'> {
   facts(): CertificateFacts;
   /** Why certificates cannot be issued yet, as a sentence for readiness; undefined when they can. */
   readonly waitingFor: string | undefined;
@@ -37,8 +40,8 @@ export interface Certificates extends Omit<WorkloadCa, 'loaded' | 'state'> {
 const tellEveryMs = 5_000;
 
 export function createCertificates(options: CertificatesOptions): Certificates {
-  const { client, environment, log, metrics, stores, record, rootsAcknowledged, timing } = options;
-  const { namespace } = environment;
+  const { client, environment, log, metrics, stores, record, sidecars, timing } = options;
+  const { namespace, podName } = environment;
   const context = {
     client,
     namespace,
@@ -48,12 +51,28 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     onLeftover: (name: string, error: unknown) =>
       log.warn({ err: error }, `CertificateRequest ${name} was not deleted`),
   };
+  const replicas = createReplicas({
+    ...{ client, namespace, podName, reflect: options.reflect },
+    onChange: () => ca.lookNow(),
+    onError: (error) =>
+      log.warn({ err: error }, 'what this replica’s sidecars have was not written, and is tried again'),
+    ...(timing === undefined ? {} : { timing }),
+  });
   const ca = createWorkloadCa({
     choice() {
       const settings = stores.settings();
-      if (settings === undefined || stores.waitingFor().length > 0) return undefined;
+      if (settings === undefined || stores.waitingFor().length > 0 || !replicas.isSynced) return undefined;
       return chooseIssuers(stores.rootCertificates(), { ...settings, namespace });
     },
+    last() {
+      const settings = stores.settings();
+      if (settings === undefined) return { signing: [], validating: [] };
+      const signing = replicas.others().filter(({ report }) => report.signing !== '');
+      const signers = new Set(signing.map(({ report }) => report.signer));
+      return lastChoice(stores.rootCertificates(), [...signers], { ...settings, namespace });
+    },
+    others: () => replicas.others(),
+    onReport: (report, neededRoots) => replicas.publish(report, neededRoots),
     settings: stores.settings,
     provide: (spec, known) => provide(spec, context, known),
     throwAway: { namespace, name: 'osm-root-discovery' },
@@ -62,7 +81,8 @@ export function createCertificates(options: CertificatesOptions): Certificates {
         log.error({ err: error }, `the roots of MeshRootCertificate ${root.name} were not kept in its status`),
       );
     },
-    rootsAcknowledged,
+    sidecars,
+    podName,
     now: Date.now,
     onSigning: (source) =>
       log.info({ trustDomain: source.trustDomain }, `${nameOf(source)} signs workload certificates`),
@@ -98,14 +118,17 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     subscribe: (account, onSecrets) => ca.subscribe(account, onSecrets),
     start() {
       telling = setInterval(tell, tellEveryMs);
+      replicas.start();
       ca.start();
     },
     stop() {
       clearInterval(telling);
+      replicas.stop();
       ca.stop();
     },
     get waitingFor() {
       if (ca.loaded) return undefined;
+      if (!replicas.isSynced) return 'Lease not listed yet';
       const [trouble] = facts().troubles;
       return `no provider of workload certificates is ready${trouble === undefined ? '' : `: ${trouble.message}`}`;
     },

@@ -7,7 +7,7 @@ import { createEventRecorder } from '#kubernetes/events.ts';
 import { MeshConfigs } from '#kubernetes/kinds.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
-import type { KubernetesClient } from '#kubernetes/types.ts';
+import type { KubernetesClient, Reflector, ReflectorOptions } from '#kubernetes/types.ts';
 import type { NameKey } from '#mesh/model.ts';
 import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import { type Problem, sortProblems } from '#mesh/problem.ts';
@@ -34,6 +34,8 @@ import { createReporter, type ReporterOptions } from './reporter.ts';
 import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
+import type { ReplicaTiming } from './replicas.ts';
+import type { Sidecars } from './spread.ts';
 import type { WorkloadCaTiming } from './workload-ca.ts';
 
 const AUDIENCE = 'osm';
@@ -54,7 +56,7 @@ export interface ControllerOptions {
   /** For tests; the defaults suit production. */
   readonly reporting?: ReporterOptions['timing'];
   /** For tests; the defaults suit several replicas. */
-  readonly certificateTiming?: Partial<WorkloadCaTiming>;
+  readonly certificateTiming?: Partial<WorkloadCaTiming & ReplicaTiming>;
 }
 
 export interface Controller {
@@ -76,14 +78,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
   let measuring = false;
   const pending = createPending();
 
+  const reflect = <T>(of: Pick<ReflectorOptions<T>, 'kind' | 'list' | 'transform'>): Reflector<T> =>
+    createReflector({
+      ...of,
+      client,
+      onTransition: ({ name, kind, detail }) => log.debug({ transition: name, kind, detail }, 'watch'),
+    });
+
   const stores = createStores({
     ...environment,
-    reflect: (of) =>
-      createReflector({
-        ...of,
-        client,
-        onTransition: ({ name, kind, detail }) => log.debug({ transition: name, kind, detail }, 'watch'),
-      }),
+    reflect,
     onChange: (change) => {
       log.level = loggerLevel(stores.settings()?.logLevel ?? '') ?? environment.logLevel;
       metrics.changes.inc({ kind: change.kind });
@@ -120,10 +124,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
   });
 
   const ca = createCertificates({
-    ...{ client, environment, log, metrics, stores },
+    ...{ client, environment, log, metrics, stores, reflect },
     record: (note) => events.record(note),
     onFacts: () => reporter.changed(),
-    rootsAcknowledged: () => [...server.streams()].every((stream) => stream.settled([SECRET])),
+    sidecars: () => sidecarsOf([...server.streams()], Date.now()),
     timing: options.certificateTiming,
   });
 
@@ -304,6 +308,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
       await health.close();
     },
   };
+}
+
+/** One that has just connected is given its roots before all else, and acknowledges them in no time: a mesh where pods come and go must not wait for it. */
+const JUST_CONNECTED_MS = 2_000;
+
+function sidecarsOf(streams: readonly ProxyStream[], now: number): Sidecars {
+  const behind = streams.filter((stream) => now - stream.openedAt >= JUST_CONNECTED_MS && !stream.settled([SECRET]));
+  return { connected: streams.length, behind: behind.map(({ proxy }) => `${proxy.namespace}/${proxy.pod}`) };
 }
 
 function proxyInfo(stream: ProxyStream): ProxyInfo {

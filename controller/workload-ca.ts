@@ -5,19 +5,27 @@
  *     trust widens → sidecars have it → the new provider signs → all certificates are new → trust narrows
  *
  * Nothing but the two secrets of a sidecar changes by that, and a choice that is taken back half-way is the same walk again.
+ * Each replica walks by itself, and looks at what the others report before a certificate leads to a new root (`spread.ts`),
+ * and before a root is taken away (`needed.ts`).
  */
-import type { Choice, Source } from '#certificates/choice.ts';
+import type { Choice, LastChoice, Source } from '#certificates/choice.ts';
 import { CertificateError } from '#certificates/error.ts';
 import type { CertificateState, Trouble } from '#certificates/facts.ts';
 import type { Issuer } from '#certificates/issuer.ts';
 import type { KeyType } from '#certificates/keys.ts';
+import type { WorkloadCertificate } from '#certificates/leaf.ts';
+import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
 import type { Wanted } from '#certificates/providers/provider.ts';
+import type { ReplicaReport } from '#certificates/replica-report.ts';
 import { covers, mergeTrust, noTrust, sameTrust, type Trust } from '#certificates/trust.ts';
 import { createWorkloadCache, type WorkloadCache, type WorkloadCacheEvent } from '#certificates/workload-cache.ts';
 import type { AccountKey } from '#mesh/identity.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
 import { type CertificateSource, createCertificateSource, type SourceOptions } from './certificate-source.ts';
+import { createNeeded } from './needed.ts';
+import { reportOf } from './own-report.ts';
 import { secretsFrom } from './secrets.ts';
+import { createSpread, type Replica, type Sidecars, type SpreadTiming, type Wait } from './spread.ts';
 
 export interface CertificateSettings {
   readonly certificateLifetimeMs: number;
@@ -29,8 +37,14 @@ export interface WorkloadCaOptions extends Pick<SourceOptions, 'provide' | 'thro
   readonly choice: () => Choice | undefined;
   /** Of the MeshConfig; undefined while there is none. */
   readonly settings: () => CertificateSettings | undefined;
-  /** True when every connected sidecar has acknowledged the roots that it was given. */
-  readonly rootsAcknowledged: () => boolean;
+  /** Who signed last, and who was trusted, as far as replicas and MeshRootCertificates tell: a walk goes on from there. */
+  readonly last: () => LastChoice;
+  /** Of this pod. */
+  readonly podName: string;
+  readonly sidecars: () => Sidecars;
+  readonly others: () => readonly Replica[];
+  /** After each look. */
+  readonly onReport: (report: ReplicaReport, neededRoots: Trust) => void;
   readonly onEvent: (event: WorkloadCacheEvent, signing: Source | undefined) => void;
   /** Another provider, trust domain, lifetime or kind of key: everything is issued anew. */
   readonly onSigning: (source: Source) => void;
@@ -40,25 +54,37 @@ export interface WorkloadCaOptions extends Pick<SourceOptions, 'provide' | 'thro
   readonly timing?: Partial<WorkloadCaTiming>;
 }
 
-export interface WorkloadCaTiming {
-  /** Milliseconds between two looks, before there is an issuer or while a step is due, and after. */
+export interface WorkloadCaTiming extends SpreadTiming {
+  /** Milliseconds between two looks, before there is an issuer or while something is due, and after. */
   readonly missingMs: number;
   readonly foundMs: number;
-  /** How long new roots are given to sidecars before a certificate needs them: other replicas look for themselves. */
-  readonly spreadMs: number;
-  /** A sidecar that does not acknowledge them holds nobody up for longer than this. */
-  readonly longestSpreadMs: number;
-  /** How long roots stay after the last certificate that needed them was replaced here. */
+  /**
+   * How long roots stay when no replica needs them any more: a sidecar without a stream shows its former certificate until it
+   * has found a controller, and another replica may not have seen yet that the choice is another.
+   */
   readonly lingerMs: number;
 }
 
 const defaults: WorkloadCaTiming = {
   missingMs: 1_000,
   foundMs: 15_000,
-  spreadMs: 20_000,
+  spreadMs: 5_000,
   longestSpreadMs: 90_000,
-  lingerMs: 60_000,
+  reconnectMs: 30_000,
+  lingerMs: 30_000,
 };
+
+/** Where the walk stands, as this replica sees it. */
+export interface Walk {
+  readonly given: Trust;
+  readonly report: ReplicaReport;
+  /** What keeps certificates from leading to these roots; undefined when nothing does. */
+  readonly waitFor: (roots: Trust) => Wait | undefined;
+  /** When roots that nobody needs are trusted no more; undefined while somebody needs all. */
+  readonly narrowsAt: number | undefined;
+  /** Roots of the source of a MeshRootCertificate in use, by its UID. */
+  readonly rootsOf: (uid: string) => Trust | undefined;
+}
 
 export interface WorkloadCa {
   start(): void;
@@ -67,6 +93,7 @@ export interface WorkloadCa {
   lookNow(): void;
   readonly loaded: boolean;
   state(): CertificateState;
+  walk(): Walk;
   /** The secrets of an account, as soon as there is a CA and whenever they change. */
   subscribe(account: AccountKey, onSecrets: (secrets: ResourceMap) => void): () => void;
 }
@@ -77,20 +104,28 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
   const { promise: first, resolve: setFirst } = Promise.withResolvers<ReturnType<typeof secretsFrom>>();
   const sources = new Map<string, CertificateSource>();
   const trustListeners = new Set<() => void>();
+  const spread = createSpread({ podName: options.podName, now, timing });
+  const needed = createNeeded({ now, longestMs: timing.longestSpreadMs });
+  /** What a certificate leads to. */
+  const leadsTo = new WeakMap<WorkloadCertificate, Trust>();
   let validating: readonly CertificateSource[] = [];
   let choiceProblem: Trouble | undefined;
+  /** The last choice that could be followed: it stays in force while another cannot be. */
+  let inForce: Extract<Choice, { kind: 'chosen' }> | undefined;
   let signing: Source | undefined;
+  let signingRoot: string | undefined;
   let cache: WorkloadCache | undefined;
   let signingKey = '';
   /** What is signed with now: provider, trust domain, lifetime and kind of key. */
   let used = '';
-  /** What sidecars are given; since when; and as much of it as they have had for long enough. */
+  /** What sidecars are given. */
   let trust: Trust = noTrust;
-  let trustSince = 0;
-  let spread: Trust = noTrust;
-  /** Since when nobody needs more than what is wanted now. */
-  let enoughSince: number | undefined;
-  let tooWide = false;
+  /** What is given and wanted by nobody; since when. */
+  let extra: { readonly wanted: Trust; readonly since: number } | undefined;
+  let report = reportOf({
+    ...{ given: noTrust, acknowledged: noTrust, needed: noTrust, signer: undefined, signing: undefined },
+    sidecars: { connected: 0, behind: [] },
+  });
   let timer: NodeJS.Timeout | undefined;
   let looking = false;
   let again = false;
@@ -105,42 +140,73 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
   function give(next: Trust): void {
     if (sameTrust(trust, next)) return;
     trust = next;
-    trustSince = now();
     options.onTrust?.(trust);
     for (const listener of [...trustListeners]) listener();
   }
 
+  async function sourceOf(source: Source): Promise<CertificateSource> {
+    const key = keyOf(source);
+    const known = sources.get(key) ?? createCertificateSource(source, { ...options, wanted, changed: lookNow });
+    sources.set(key, known);
+    await known.refresh(source);
+    return known;
+  }
+
   async function follow({ signing: chosen, validating: all }: Extract<Choice, { kind: 'chosen' }>): Promise<void> {
-    const held = new Map(all.map((source) => [keyOf(source), source]));
-    for (const [key, source] of held) {
-      const known = sources.get(key) ?? createCertificateSource(source, { ...options, wanted, changed: lookNow });
-      sources.set(key, known);
-      await known.refresh(source);
+    const held = new Set<string>();
+    const current: CertificateSource[] = [];
+    for (const source of all) {
+      if (held.has(keyOf(source))) continue;
+      held.add(keyOf(source));
+      current.push(await sourceOf(source));
     }
-    validating = [...held.keys()].flatMap((key) => sources.get(key) ?? []);
+    validating = current;
+    // A process that starts in the middle of a walk goes on from where it is: with whoever signed last.
+    const last: CertificateSource[] = [];
+    if (signing === undefined) {
+      for (const source of options.last().signing) {
+        const former = await sourceOf(source);
+        if (former.made !== undefined && former.trust().size > 0) last.push(former);
+      }
+    }
+    const others = options.others();
+    const sidecars = options.sidecars();
+    const trustOf = (of: readonly CertificateSource[]): Trust[] => of.map((source) => source.trust());
+    needed.look(inUse(), sidecars.behind.length === 0);
     const target = mergeTrust(
-      validating.map((source) => source.trust()),
+      [...trustOf(validating), ...trustOf(last), needed.roots, ...others.map(({ neededRoots }) => neededRoots)],
       now(),
     );
     give(mergeTrust([trust, target], now()));
-    const age = now() - trustSince;
-    // Before the first certificate nobody can be cut off; a restarted replica finds the others' roots in place.
-    if (
-      cache === undefined ||
-      age >= timing.longestSpreadMs ||
-      (age >= timing.spreadMs && options.rootsAcknowledged())
-    ) {
-      spread = trust;
-    }
+    spread.look({ given: trust, sidecars, others });
+    if (cache === undefined) spread.begin(last.length === 0 ? undefined : mergeTrust(trustOf(last), now()));
     const signer = sources.get(keyOf(chosen));
-    const asChosen = signer !== undefined && useSigner(signer);
-    narrow(target, asChosen);
+    const isOpen = [signer, ...(signing === undefined ? last : [])].some(
+      (source) => source !== undefined && useSigner(source),
+    );
+    // Sidecars of a replica that joins a walk must have the roots before anybody can sign.
+    if (!isOpen && cache === undefined && others.length > 0 && signer?.made !== undefined && signer.trust().size > 0) {
+      open(nobody);
+    }
+    needed.look(inUse(), sidecars.behind.length === 0);
+    narrow(target);
+    report = reportOf({
+      ...{ given: trust, acknowledged: spread.acknowledged, needed: needed.roots, sidecars },
+      ...{ signer: signing?.root?.uid, signing: signing && signingRoot },
+    });
+    options.onReport(report, needed.roots);
     for (const [key, source] of sources) {
       // Until another one signs, who signed last is asked for renewals.
-      if (held.has(key) || key === signingKey) continue;
+      if (held.has(key) || key === signingKey || signing === undefined) continue;
       source.close();
       sources.delete(key);
     }
+  }
+
+  /** What the certificates at hand lead to, and those that are made now. */
+  function inUse(): Trust {
+    const signer = sources.get(signingKey)?.trust() ?? noTrust;
+    return mergeTrust([signer, ...new Set((cache?.inUse() ?? []).flatMap((one) => leadsTo.get(one) ?? []))], now());
   }
 
   /** True when this source signs: from now on, or already. False while sidecars do not trust it yet. */
@@ -148,7 +214,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     const { made } = source;
     const roots = source.trust();
     const { trustDomain } = source.source;
-    if (made === undefined || roots.size === 0 || !covers(spread, roots)) return false;
+    if (made === undefined || roots.size === 0 || !covers(spread.roots, roots)) return false;
     const { lifetimeMs, keyType } = wanted(trustDomain);
     // The lifetime too: a shorter one is asked for because live certificates last too long, so they are issued anew.
     const identity = JSON.stringify([made.id, trustDomain, lifetimeMs, keyType]);
@@ -156,21 +222,25 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     signingKey = keyOf(signing);
     if (identity === used) return true;
     used = identity;
-    const issuer = issuerOf(source, trustDomain);
-    if (cache === undefined) {
-      cache = createWorkloadCache({ issuer, onEvent: (event) => options.onEvent(event, signing) });
-      setFirst(
-        secretsFrom(cache, {
-          current: () => trust,
-          subscribe(listener) {
-            trustListeners.add(listener);
-            return () => trustListeners.delete(listener);
-          },
-        }),
-      );
-    } else cache.useIssuer(issuer);
+    signingRoot = fingerprintsOf([...roots.values()].join(''))[0];
+    open(issuerOf(source, trustDomain));
     options.onSigning(source.source);
     return true;
+  }
+
+  /** Certificates are issued from now on, by this issuer; those at hand are issued anew. */
+  function open(issuer: Issuer): void {
+    if (cache !== undefined) return cache.useIssuer(issuer);
+    cache = createWorkloadCache({ issuer, onEvent: (event) => options.onEvent(event, signing) });
+    setFirst(
+      secretsFrom(cache, {
+        current: () => trust,
+        subscribe(listener) {
+          trustListeners.add(listener);
+          return () => trustListeners.delete(listener);
+        },
+      }),
+    );
   }
 
   function issuerOf(source: CertificateSource, trustDomain: string): Issuer {
@@ -178,41 +248,40 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       async issueWorkload(account) {
         if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
         const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain));
-        if (!covers(spread, new Map([[trustDomain, rootPem]]))) {
+        const root = new Map([[trustDomain, rootPem]]);
+        if (!covers(spread.roots, root)) {
           source.noteRoot(rootPem);
           throw new CertificateError(
             'provider-root-new',
             'The provider signs under a root that sidecars do not trust yet; it is being spread to them, and the next try will do',
           );
         }
+        leadsTo.set(certificate, root);
+        if (source.source === signing) [signingRoot] = fingerprintsOf(rootPem);
         return certificate;
       },
     };
   }
 
-  /** Takes away what nobody needs any more, when that has been so for a while: other replicas come to it later. */
-  function narrow(target: Trust, asChosen: boolean): void {
-    tooWide = !sameTrust(trust, target);
-    if (!tooWide || !asChosen || cache?.settled() !== true) {
-      enoughSince = undefined;
+  /** Takes away what no replica needs any more, when that has been so for a while. */
+  function narrow(wantedNow: Trust): void {
+    if (sameTrust(trust, wantedNow)) {
+      extra = undefined;
       return;
     }
-    enoughSince ??= now();
-    if (now() - enoughSince < timing.lingerMs) return;
-    give(target);
-    spread = trust;
-    tooWide = false;
+    if (extra === undefined || !sameTrust(extra.wanted, wantedNow)) extra = { wanted: wantedNow, since: now() };
+    if (cache !== undefined && now() - extra.since < timing.lingerMs) return;
+    give(wantedNow);
+    extra = undefined;
   }
 
   async function look(): Promise<void> {
     const choice = options.choice();
     if (choice === undefined || options.settings() === undefined) return;
-    if (choice.kind === 'problem') {
-      choiceProblem = choice;
-      return;
-    }
-    choiceProblem = undefined;
-    await follow(choice);
+    choiceProblem = choice.kind === 'problem' ? choice : undefined;
+    if (choice.kind === 'chosen') inForce = choice;
+    inForce ??= chosenLast(options.last());
+    if (inForce !== undefined) await follow(inForce);
   }
 
   function lookNow(): void {
@@ -230,7 +299,13 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     } while (again && !stopped);
     looking = false;
     if (stopped) return;
-    const due = cache === undefined || tooWide || !sameTrust(trust, spread);
+    const due =
+      signing === undefined ||
+      extra !== undefined ||
+      needed.isWaiting ||
+      !sameTrust(trust, spread.roots) ||
+      !sameTrust(trust, spread.acknowledged) ||
+      validating.some(({ trouble }) => trouble !== undefined);
     timer = setTimeout(lookNow, due ? timing.missingMs : timing.foundMs);
   }
 
@@ -253,6 +328,13 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       failing: cache?.failing(),
       earliestExpiry: cache?.earliestExpiry(),
     }),
+    walk: () => ({
+      given: trust,
+      report,
+      waitFor: (roots) => spread.waitFor(roots),
+      narrowsAt: extra && extra.since + timing.lingerMs,
+      rootsOf: (uid) => sources.get(uid)?.trust(),
+    }),
     subscribe(account, onSecrets) {
       let over = false;
       let stop: (() => void) | undefined;
@@ -265,6 +347,26 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       };
     },
   };
+}
+
+/** While there is no signer that every sidecar trusts. */
+const nobody: Issuer = {
+  issueWorkload: () =>
+    Promise.reject(
+      new CertificateError(
+        'provider-root-new',
+        'Sidecars of other replicas do not trust the provider’s root yet; it is being spread to them',
+      ),
+    ),
+};
+
+/** What was in force before this process; undefined when nobody knows. */
+function chosenLast({ signing: [signing], validating }: LastChoice): Extract<Choice, { kind: 'chosen' }> | undefined {
+  return signing && { kind: 'chosen', signing, validating: [signing, ...validating] };
+}
+
+function fingerprintsOf(pem: string): string[] {
+  return readCertificates(pem).map(fingerprintOf);
 }
 
 /** A MeshRootCertificate stays the same one while its provider is edited: its old roots are needed until all is new. */

@@ -10,11 +10,12 @@ import type { KubeObject } from '#kubernetes/types.ts';
 export function rootCertificate(object: KubeObject, namespace: string): RootCertificate {
   const { name, uid = '', creationTimestamp: createdAt = '' } = object.metadata;
   const knownRoots = usableRoots((object.status as { roots?: unknown } | undefined)?.roots);
+  const lastUse = lastUseOf(object);
   const result = parseMeshRootCertificate(object);
   if (!result.ok) {
     const message = result.errors.map(({ field, message: what }) => `${field} ${what}`).join('; ');
     return {
-      ...{ name, uid, createdAt, knownRoots, role: roleOf(object), trustDomain: '' },
+      ...{ name, uid, createdAt, knownRoots, ...lastUse, role: roleOf(object), trustDomain: '' },
       provider: { kind: 'builtin', secret: { namespace, name: '' } },
       unusable: { key: 'root-certificate-invalid', message },
     };
@@ -23,7 +24,7 @@ export function rootCertificate(object: KubeObject, namespace: string): RootCert
   const provider = providerOf(spec, namespace);
   const elsewhere = secretsElsewhere(spec, namespace);
   return {
-    ...{ name, uid, createdAt, knownRoots, role: spec.role, trustDomain: spec.trustDomain, provider },
+    ...{ name, uid, createdAt, knownRoots, ...lastUse, role: spec.role, trustDomain: spec.trustDomain, provider },
     ...(elsewhere === undefined ? {} : { unusable: elsewhere }),
   };
 }
@@ -35,6 +36,12 @@ function usableRoots(roots: unknown): string {
   } catch {
     return '';
   }
+}
+
+function lastUseOf({ status }: KubeObject): Pick<RootCertificate, 'lastUse'> {
+  const { componentStatuses } = (status ?? {}) as { componentStatuses?: { sidecar?: unknown } };
+  const use = componentStatuses?.sidecar;
+  return use === 'issuing' || use === 'validating' ? { lastUse: use } : {};
 }
 
 /** Of an object that no schema accepts: an unusable one that is in use must be told, one that is not must not. */

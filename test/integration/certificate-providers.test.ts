@@ -52,7 +52,10 @@ const FAST = { deadlineMs: 30_000, everyMs: 50 };
 /** As a key stands in the data of a Secret. */
 const PEM_IN_BASE64 = Buffer.from('-----BEGIN PRIVATE KE').toString('base64');
 const mount = 'teams/mesh/pki';
-const timing = { missingMs: 200, foundMs: 500, spreadMs: 500, longestSpreadMs: 5_000, lingerMs: 1_000 };
+const timing = {
+  ...{ missingMs: 200, foundMs: 500, spreadMs: 500, longestSpreadMs: 5_000, reconnectMs: 500, lingerMs: 1_000 },
+  ...{ renewMs: 500, staleMs: 2_000 },
+};
 
 describe('certificate providers behind the whole controller', function () {
   this.timeout(240_000);

@@ -76,7 +76,7 @@ describe('controller on a real API server', function () {
       apiPort: 0,
       healthPort: 0,
       drainMs: 100,
-      certificateTiming: { foundMs: 1_000, spreadMs: 500, lingerMs: 500 },
+      certificateTiming: { foundMs: 1_000, spreadMs: 500, reconnectMs: 500, lingerMs: 500, staleMs: 2_000 },
     });
   });
 

@@ -7,9 +7,11 @@ import { certificateFacts } from '#certificates/facts.ts';
 import type { WorkloadCertificate } from '#certificates/leaf.ts';
 import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
 import type { Provider, ProviderSpec } from '#certificates/providers/provider.ts';
-import { readCertificates } from '#certificates/pem.ts';
+import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
+import type { ReplicaReport } from '#certificates/replica-report.ts';
 import type { Trust } from '#certificates/trust.ts';
-import { createWorkloadCa, type WorkloadCa } from '#controller/workload-ca.ts';
+import type { Replica } from '#controller/spread.ts';
+import { createWorkloadCa, type WorkloadCa, type WorkloadCaTiming } from '#controller/workload-ca.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { SECRET } from '#xds/cache/types.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
@@ -61,6 +63,10 @@ describe('controller/workload-ca', () => {
   let trusts: Trust[];
   let given: ResourceMap[];
   let remembered: string[];
+  let others: Replica[];
+  let last: Source[];
+  let report: ReplicaReport | undefined;
+  let neededRoots: Trust;
   let errors: unknown[];
   let looks: number;
   let ca: WorkloadCa;
@@ -82,10 +88,11 @@ describe('controller/workload-ca', () => {
     settings = { certificateLifetimeMs: 24 * hour, keyType: { kind: 'ecdsa' } };
     acknowledged = true;
     [issued, trusts, given, remembered, errors, looks] = [[], [], [], [], [], 0];
+    [others, last, report, neededRoots] = [[], [], undefined, new Map()];
   });
   afterEach(() => ca.stop());
 
-  function start(timing = { spreadMs: 30, longestSpreadMs: 60_000, lingerMs: 30 }): void {
+  function start(timing: Partial<WorkloadCaTiming> = {}): void {
     ca = createWorkloadCa({
       choice: () => {
         looks++;
@@ -99,7 +106,11 @@ describe('controller/workload-ca', () => {
       },
       throwAway: { namespace: 'osm-system', name: 'throw-away' },
       remember: ({ name }) => remembered.push(name),
-      rootsAcknowledged: () => acknowledged,
+      last: () => ({ signing: last, validating: [] }),
+      podName: 'here',
+      sidecars: () => ({ connected: 1, behind: acknowledged ? [] : ['shop/web-1'] }),
+      others: () => others,
+      onReport: (said, roots) => ([report, neededRoots] = [said, roots]),
       onEvent: (event) => {
         if (event.name === 'issued') issued.push(event.certificate);
       },
@@ -107,7 +118,10 @@ describe('controller/workload-ca', () => {
       onTrust: (trust) => trusts.push(trust),
       onError: (error) => errors.push(error),
       now: Date.now,
-      timing: { missingMs: 5, foundMs: 5, ...timing },
+      timing: {
+        ...{ missingMs: 5, foundMs: 5, spreadMs: 30, longestSpreadMs: 60_000, reconnectMs: 30, lingerMs: 30 },
+        ...timing,
+      },
     });
     ca.start();
     ca.subscribe(account, (secrets) => given.push(secrets));
@@ -151,7 +165,7 @@ describe('controller/workload-ca', () => {
     ['a longer lifetime', 48 * hour],
   ] as const) {
     it(`issues anew at once for ${change}, and then once`, async () => {
-      start({ spreadMs: 60_000, longestSpreadMs: 60_000, lingerMs: 60_000 });
+      start({ spreadMs: 60_000, lingerMs: 60_000 });
       await until('a certificate', () => issued.length === 1);
       settings = { ...settings, certificateLifetimeMs: lifetimeMs };
       await until('another certificate', () => issued.length === 2);
@@ -185,7 +199,7 @@ describe('controller/workload-ca', () => {
 
   it('lets a new provider sign when its roots are acknowledged, and drops the old ones when all certificates are new', async () => {
     acknowledged = false;
-    start({ spreadMs: 30, longestSpreadMs: 60_000, lingerMs: 0 });
+    start({ lingerMs: 0 });
     await until('a certificate', () => issued.length === 1);
     choice = chosen(source('two'));
     await until('both are trusted', () => trustNames().length === 2);
@@ -201,7 +215,7 @@ describe('controller/workload-ca', () => {
   });
 
   it('keeps trusting old roots for a while, which certificates from other replicas may still need', async () => {
-    start({ spreadMs: 0, longestSpreadMs: 60_000, lingerMs: 60_000 });
+    start({ spreadMs: 0, lingerMs: 60_000 });
     await until('a certificate', () => issued.length === 1);
     choice = chosen(source('two'));
     await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
@@ -219,6 +233,140 @@ describe('controller/workload-ca', () => {
     await until('one is trusted', () => trustNames().length === 1);
     assert.deepEqual(trustNames(), ['cluster.local:one']);
     assert.deepEqual([issued.length, two.issues], [1, 1], 'one certificate, and the throw-away one of the other');
+  });
+
+  /** Another replica whose sidecars have acknowledged the roots of some, and whose certificates lead to those of others. */
+  function replica(acknowledges: readonly Outside[], needs: readonly Outside[], behindNamed = ['shop/api-1']): Replica {
+    const prints = (of: readonly Outside[]): string[] =>
+      of.flatMap(({ rootPem }) => readCertificates(rootPem).map(fingerprintOf));
+    const roots = { acknowledged: prints(acknowledges), needed: prints(needs) };
+    return {
+      podName: 'there',
+      report: {
+        ...{ given: roots.acknowledged, ...roots, signing: roots.needed[0] ?? '', signer: '' },
+        ...{ trustDomains: { 'cluster.local': roots }, sidecars: 1, behind: behindNamed.length, behindNamed },
+      },
+      neededRoots: new Map(needs.length === 0 ? [] : [['cluster.local', needs.map(({ rootPem }) => rootPem).join('')]]),
+    };
+  }
+
+  it('waits for the sidecars of other replicas, says for which, and tells them what its own have', async () => {
+    start({ lingerMs: 0 });
+    await until('a certificate', () => issued.length === 1);
+    others = [replica([one], [one])];
+    choice = chosen(source('two'));
+    await until('both are trusted', () => trustNames().length === 2);
+    await until('it says so', () => report?.acknowledged.length === 2);
+    await lookedAgain();
+    assert.equal(issued.length, 1);
+    const wait = ca.walk().waitFor(new Map([['cluster.local', two.rootPem]]));
+    assert.deepEqual(wait?.holders, [{ podName: 'there', behind: 1, named: ['shop/api-1'] }]);
+    const [rootOne] = readCertificates(one.rootPem).map(fingerprintOf);
+    assert.deepEqual([report?.signing, report?.needed], [rootOne, [rootOne]]);
+    others = [replica([one, two], [one])];
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+    await lookedAgain();
+    assert.deepEqual(
+      trustNames(),
+      ['cluster.local:one', 'cluster.local:two'],
+      'certificates there lead to the old root',
+    );
+    assert.deepEqual(report?.needed, readCertificates(two.rootPem).map(fingerprintOf));
+    others = [replica([one, two], [two])];
+    await until('the old one is trusted no more', () => trustNames().length === 1);
+    assert.equal(issued.length, 2);
+  });
+
+  it('does not wait for ever: not for a sidecar here, nor for one there', async () => {
+    [acknowledged, others] = [false, [replica([one], [one])]];
+    start({ longestSpreadMs: 200 });
+    await until('a certificate', () => issued.length === 1);
+    choice = chosen(source('two'));
+    await until('both are trusted', () => trustNames().length === 2);
+    assert.deepEqual(
+      ca
+        .walk()
+        .waitFor(new Map([['cluster.local', two.rootPem]]))
+        ?.holders.map(({ podName, named }) => `${podName}: ${named.join()}`),
+      ['here: shop/web-1', 'there: shop/api-1'],
+    );
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+  });
+
+  it('keeps a root that its own sidecars may still show certificates of', async () => {
+    start({ lingerMs: 0 });
+    await until('a certificate', () => issued.length === 1);
+    choice = chosen(source('two'), source('one'));
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+    await until('the old one is needed no more', () => report?.needed.length === 1);
+    acknowledged = false;
+    choice = chosen(source('one'));
+    await until('both are trusted', () => trustNames().length === 2);
+    await until('the first signs again', () => signerOf(issued.at(-1)) === 'one');
+    await lookedAgain();
+    assert.equal(report?.needed.length, 2, 'the sidecar has not acknowledged its new certificate');
+    assert.deepEqual(trustNames(), ['cluster.local:one', 'cluster.local:two']);
+    acknowledged = true;
+    await until('one is trusted', () => trustNames().length === 1);
+    assert.deepEqual([...neededRoots.values()], [one.rootPem]);
+  });
+
+  it('joins a walk in its middle: signs with who signs elsewhere until sidecars there trust the next', async () => {
+    others = [replica([one], [one])];
+    last = [source('one')];
+    choice = chosen(source('two')); // in one step: nothing here speaks of the first any more
+    start({ lingerMs: 0 });
+    await until('a certificate', () => issued.length === 1);
+    assert.equal(signerOf(issued[0]), 'one');
+    await until('both are trusted', () => trustNames().length === 2);
+    await lookedAgain();
+    assert.equal(issued.length, 1);
+    others = [replica([one, two], [one])];
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+  });
+
+  it('joins a walk whose former signer is gone: gives the roots of certificates elsewhere, and signs when its own are known', async () => {
+    others = [replica([one], [one])];
+    choice = chosen(source('two'));
+    start({ lingerMs: 0 });
+    await until('loaded', () => ca.loaded);
+    await lookedAgain();
+    assert.deepEqual(trustNames(), ['cluster.local:one', 'cluster.local:two']);
+    assert.equal(issued.length, 0);
+    others = [replica([one, two], [one])];
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+  });
+
+  it('starts at once beside a replica with a sidecar that acknowledges nothing, where certificates lead to that root already', async () => {
+    others = [replica([], [one])];
+    start();
+    await until('a certificate', () => issued.length === 1);
+  });
+
+  it('goes on with who signed last when it was away in the middle, and hands over when sidecars are back', async () => {
+    last = [source('one', 'cluster.local', one.rootPem)];
+    choice = chosen(source('two'), source('one'));
+    start({ reconnectMs: 500 });
+    await until('a certificate', () => issued.length === 1);
+    assert.equal(signerOf(issued[0]), 'one');
+    await lookedAgain();
+    assert.equal(issued.length, 1);
+    await until('the new one signs', () => signerOf(issued.at(-1)) === 'two');
+  });
+
+  it('does not wait for a former signer that is of no use', async () => {
+    last = [source('missing')];
+    start();
+    await until('a certificate', () => issued.length === 1);
+    assert.equal(signerOf(issued[0]), 'one');
+  });
+
+  it('starts with what was in force before while the choice cannot be followed', async () => {
+    last = [source('one')];
+    choice = { kind: 'problem', key: 'too-many-root-certificates', message: 'three', about: [] };
+    start();
+    await until('a certificate', () => issued.length === 1);
+    assert.equal(certificateFacts(ca.state()).troubles[0]?.key, 'too-many-root-certificates');
   });
 
   it('changes the trust domain the same way', async () => {
