@@ -96,6 +96,8 @@ export const controllerClusterRules: readonly Rule[] = [
   on('', ['namespaces', 'nodes', 'pods', 'services', 'serviceaccounts'], read),
   on('discovery.k8s.io', ['endpointslices'], read),
   on('config.openservicemesh.io', ['meshconfigs', 'meshrootcertificates', 'extensionservices'], read),
+  // Everywhere: one that is in another namespace than the control plane's is told that it counts for nothing.
+  on('config.openservicemesh.io', ['meshrootcertificates/status'], ['get', 'patch']),
   on(
     'policy.openservicemesh.io',
     ['egresses', 'ingressbackends', 'retries', 'telemetries', 'upstreamtrafficsettings'],
@@ -131,7 +133,6 @@ export const controllerClusterRules: readonly Rule[] = [
 export const controllerRules: readonly Rule[] = [
   on('', ['secrets'], ['get'], [workloadRootSecretName]),
   on('config.openservicemesh.io', ['meshconfigs/status'], ['patch'], [meshConfigName]),
-  on('config.openservicemesh.io', ['meshrootcertificates/status'], ['get', 'patch']),
   on('cert-manager.io', ['certificaterequests'], ['create', 'get', 'watch', 'delete']),
   on('coordination.k8s.io', ['leases'], ['list', 'watch', 'create', 'patch']),
   on('coordination.k8s.io', ['leases'], ['get', 'update'], [controllerName]),

@@ -105,8 +105,10 @@ export function createCertificateSource(first: Source, options: SourceOptions): 
         return;
       }
       if (made.provider.kind === 'builtin') {
-        // Its Secret says it all: a root that was taken out of there is trusted no more.
-        roots = (await made.provider.publishedRoots()) ?? '';
+        // Its Secret says it all: a root that was taken out of there is trusted no more. It is kept to be told by.
+        const published = (await made.provider.publishedRoots()) ?? '';
+        if (published !== roots && next.root !== undefined) options.remember(next.root, published);
+        roots = published;
         return;
       }
       roots = mergeRoots([roots, next.root?.knownRoots ?? ''], now());

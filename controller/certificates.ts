@@ -1,7 +1,7 @@
 /** The workload CA with the cluster around it: where its choice, its Secrets and its memory are, and whom it tells. */
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { chooseIssuers, lastChoice } from '#certificates/choice.ts';
+import { type Choice, chooseIssuers, lastChoice } from '#certificates/choice.ts';
 import { type CertificateFacts, certificateFacts, nameOf } from '#certificates/facts.ts';
 import { provide } from '#certificates/providers/create.ts';
 import { SecretBytes } from '#certificates/secret-bytes.ts';
@@ -11,7 +11,10 @@ import { certificateEvents } from './certificate-events.ts';
 import type { Environment } from './environment.ts';
 import { type Metrics, watchCertificates } from './metrics.ts';
 import { createReplicas, type ReplicasOptions, type ReplicaTiming } from './replicas.ts';
+import { rootCertificate } from './parse/root-certificate.ts';
+import { elsewhereStatus, rootCertificateStatus } from './root-certificate-status.ts';
 import { rememberRoots } from './root-memory.ts';
+import type { ToldRootCertificate } from './root-status-writer.ts';
 import type { Sidecars } from './spread.ts';
 import type { Stores } from './stores.ts';
 import { createWorkloadCa, type WorkloadCa, type WorkloadCaTiming } from './workload-ca.ts';
@@ -32,6 +35,8 @@ export interface CertificatesOptions {
 
 export interface Certificates extends Omit<WorkloadCa, 'loaded' | 'state' | 'walk'> {
   facts(): CertificateFacts;
+  /** What is to be said of each MeshRootCertificate; none while too little is known. */
+  statuses(): ToldRootCertificate[];
   /** Why certificates cannot be issued yet, as a sentence for readiness; undefined when they can. */
   readonly waitingFor: string | undefined;
 }
@@ -58,12 +63,13 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       log.warn({ err: error }, 'what this replica’s sidecars have was not written, and is tried again'),
     ...(timing === undefined ? {} : { timing }),
   });
+  const choice = (): Choice | undefined => {
+    const settings = stores.settings();
+    if (settings === undefined || stores.waitingFor().length > 0 || !replicas.isSynced) return undefined;
+    return chooseIssuers(stores.rootCertificates(), { ...settings, namespace });
+  };
   const ca = createWorkloadCa({
-    choice() {
-      const settings = stores.settings();
-      if (settings === undefined || stores.waitingFor().length > 0 || !replicas.isSynced) return undefined;
-      return chooseIssuers(stores.rootCertificates(), { ...settings, namespace });
-    },
+    choice,
     last() {
       const settings = stores.settings();
       if (settings === undefined) return { signing: [], validating: [] };
@@ -72,7 +78,10 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       return lastChoice(stores.rootCertificates(), [...signers], { ...settings, namespace });
     },
     others: () => replicas.others(),
-    onReport: (report, neededRoots) => replicas.publish(report, neededRoots),
+    onReport(report, neededRoots) {
+      replicas.publish(report, neededRoots);
+      options.onFacts();
+    },
     settings: stores.settings,
     provide: (spec, known) => provide(spec, context, known),
     throwAway: { namespace, name: 'osm-root-discovery' },
@@ -115,6 +124,25 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   return {
     lookNow: () => ca.lookNow(),
     facts,
+    statuses() {
+      const chosen = choice();
+      if (chosen === undefined) return [];
+      const walk = ca.walk();
+      const others = replicas.others().filter((other) => other.podName !== podName);
+      const findings = {
+        choice: chosen,
+        facts: facts(),
+        walk,
+        replicas: [{ podName, report: walk.report }, ...others],
+      };
+      return stores.storedRootCertificates().map((object) => ({
+        object,
+        status:
+          object.metadata.namespace === namespace
+            ? rootCertificateStatus(rootCertificate(object, namespace), findings)
+            : elsewhereStatus(namespace),
+      }));
+    },
     subscribe: (account, onSecrets) => ca.subscribe(account, onSecrets),
     start() {
       telling = setInterval(tell, tellEveryMs);

@@ -189,6 +189,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         ? compiled && { ...compiled, problems, certificates: ca.facts() }
         : undefined,
     meshConfig: () => stores.meshConfig(),
+    rootCertificates: () => ca.statuses(),
     subject: (object) => stores.subject(object),
     ...(options.reporting === undefined ? {} : { timing: options.reporting }),
   });

@@ -1,5 +1,5 @@
 /**
- * Tells users what the compiler found: conditions on the MeshConfig, Events on all else. Of several controllers the holder
+ * Tells users what the compiler found: conditions on MeshConfig and MeshRootCertificates, Events on all else. Of several controllers the holder
  * of the Lease `osm-controller` does it, from its own last compile. Nothing of it touches configuration: sidecars are
  * served by every controller, whoever holds the Lease and whether or not anybody does.
  */
@@ -11,6 +11,7 @@ import type { ObjectRef } from '#mesh/problem.ts';
 import { createCoalescer } from './coalesce.ts';
 import { type Findings, meshConditions } from './mesh-conditions.ts';
 import { createMeshStatusWriter } from './mesh-status.ts';
+import { createRootStatusWriter, type ToldRootCertificate } from './root-status-writer.ts';
 import type { Metrics } from './metrics.ts';
 import { afterTelling, due, look, type Memory, type Pace, settlesIn, untold, usualPace } from './report.ts';
 import { subjects } from './subjects.ts';
@@ -28,6 +29,7 @@ export interface ReporterOptions {
   /** Of the last compile; undefined while one is to come whose settings are newer. */
   readonly findings: () => Findings | undefined;
   readonly meshConfig: () => KubeObject | undefined;
+  readonly rootCertificates: () => readonly ToldRootCertificate[];
   /** Undefined when the object is gone. */
   readonly subject: (object: ObjectRef) => KubeObject | undefined;
   /** For tests; the defaults suit production. */
@@ -58,6 +60,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   /** Of this term: the next begins with what it finds then. */
   let term: { readonly signal: AbortSignal; memory: Memory | undefined } | undefined;
   let status = createMeshStatusWriter(client);
+  let rootStatuses = createRootStatusWriter(client);
 
   const rounds = createCoalescer({
     windowMs: ROUND_MS, // what changes every moment is told every second at most
@@ -70,6 +73,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     const findings = options.findings();
     if (current === undefined || findings === undefined) return;
     await writeConditions(findings);
+    await writeRootStatuses();
     const seen = findings.problems.flatMap((problem) => {
       const subject = subjects[problem.object.kind].tells === 'event' ? options.subject(problem.object) : undefined;
       return subject === undefined ? [] : [{ problem, subject }];
@@ -110,6 +114,20 @@ export function createReporter(options: ReporterOptions): Reporter {
     }
   }
 
+  async function writeRootStatuses(): Promise<void> {
+    for (const told of options.rootCertificates()) {
+      try {
+        await rootStatuses.write(told);
+      } catch (error) {
+        const { namespace: where, name } = told.object.metadata;
+        log.warn(
+          { err: error },
+          `the status of MeshRootCertificate ${where}/${name} was not written and is tried again`,
+        );
+      }
+    }
+  }
+
   // What is due with time alone: a refresh, a failed try.
   const clock = setInterval(() => rounds.trigger('time passes'), pace.againMs);
 
@@ -124,6 +142,7 @@ export function createReporter(options: ReporterOptions): Reporter {
         onStarted(signal) {
           term = { signal, memory: undefined };
           status = createMeshStatusWriter(client);
+          rootStatuses = createRootStatusWriter(client);
           metrics.leader.set(1);
           log.info({ reason: 'leading' }, 'this controller reports problems');
           signal.addEventListener('abort', () => {

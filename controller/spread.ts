@@ -56,6 +56,8 @@ export interface Spread {
   readonly acknowledged: Trust;
   /** Undefined when certificates may lead to these roots. */
   waitFor(roots: Trust): Wait | undefined;
+  /** Who has not acknowledged them, whether or not that is still waited for. */
+  holders(roots: Trust): Holder[];
 }
 
 const MOST_NAMED = 3;
@@ -85,6 +87,12 @@ export function createSpread(options: { podName: string; now: () => number; timi
     return [{ podName, behind: sidecars.behind.length, named: sidecars.behind.slice(0, MOST_NAMED) }, ...elsewhere];
   }
 
+  /** Each replica once. */
+  function holdersOfAll(wanted: Trust): Holder[] {
+    const all = rootsIn(wanted).flatMap(([domain, root]) => holdersOf(domain, root));
+    return [...new Map(all.map((holder) => [holder.podName, holder])).values()];
+  }
+
   function isSpread(domain: string, root: string): boolean {
     const age = now() - givenSince(domain, root);
     if (age >= timing.longestSpreadMs) return true;
@@ -94,7 +102,7 @@ export function createSpread(options: { podName: string; now: () => number; timi
   return {
     look(seen) {
       ({ given, sidecars, others } = seen);
-      const keys = [...printsOf(given)].flatMap(([domain, prints]) => prints.map((root) => `${domain} ${root}`));
+      const keys = rootsIn(given).map(([domain, root]) => `${domain} ${root}`);
       since = new Map(keys.map((key) => [key, since.get(key) ?? now()]));
       acknowledged = sidecars.behind.length === 0 ? given : within(acknowledged, given);
       const known = printsOf(roots);
@@ -123,24 +131,21 @@ export function createSpread(options: { podName: string; now: () => number; timi
     },
     waitFor(wanted) {
       if (covers(roots, wanted)) return undefined;
-      const missing = [...printsOf(wanted)].flatMap(([domain, prints]) =>
-        prints
-          .filter((root) => !covers(roots, onlyRoot(wanted, domain, root)))
-          .map((root) => ({ holders: holdersOf(domain, root), from: givenSince(domain, root) })),
-      );
-      const holders = new Map(missing.flatMap((each) => each.holders).map((holder) => [holder.podName, holder]));
-      const from = Math.max(...missing.map((each) => each.from));
-      return { holders: [...holders.values()], until: from + timing.longestSpreadMs };
+      const known = printsOf(roots);
+      const missing = filterTrust(wanted, (domain, root) => known.get(domain)?.includes(root) !== true);
+      const from = rootsIn(missing).map(([domain, root]) => givenSince(domain, root));
+      return { holders: holdersOfAll(missing), until: Math.max(...from) + timing.longestSpreadMs };
     },
+    holders: holdersOfAll,
   };
+}
+
+function rootsIn(trust: Trust): [domain: string, root: string][] {
+  return [...printsOf(trust)].flatMap(([domain, prints]) => prints.map((root): [string, string] => [domain, root]));
 }
 
 /** The part of a that is in b too. */
 function within(a: Trust, b: Trust): Trust {
   const known = printsOf(b);
   return filterTrust(a, (domain, root) => known.get(domain)?.includes(root) === true);
-}
-
-function onlyRoot(trust: Trust, domain: string, root: string): Trust {
-  return filterTrust(trust, (name, print) => name === domain && print === root);
 }

@@ -46,7 +46,7 @@ export interface StoresOptions {
   readonly onSynced: () => void;
   /** Called after the MeshConfig changed in any way, its status too. */
   readonly onConfig: () => void;
-  /** Called after a MeshRootCertificate of the control plane's namespace has changed. */
+  /** Called after a MeshRootCertificate has changed. */
   readonly onRootCertificates?: () => void;
   /** Called when a MeshConfig cannot be used; the last good one stays. */
   readonly onConfigError: (errors: readonly { readonly field: string; readonly message: string }[]) => void;
@@ -63,6 +63,8 @@ export interface Stores {
   meshConfig(): KubeObject | undefined;
   /** Of the control plane's namespace. */
   rootCertificates(): RootCertificate[];
+  /** Of every namespace, as they are stored: those elsewhere are told that they count for nothing. */
+  storedRootCertificates(): KubeObject[];
   /** As it is stored: what Events are about. */
   rootCertificate(name: string): KubeObject | undefined;
   objects(settings: MeshSettings): MeshObjects;
@@ -126,7 +128,7 @@ export function createStores(options: StoresOptions): Stores {
     options.onConfig();
   });
 
-  const roots = reflect({ kind: MeshRootCertificates, list: { namespace }, transform: (object) => object });
+  const roots = reflect({ kind: MeshRootCertificates, transform: (object) => object });
   reflectors.push({ kind: MeshRootCertificates.kind, reflector: roots });
   roots.store.subscribe(() => options.onRootCertificates?.());
 
@@ -173,7 +175,11 @@ export function createStores(options: StoresOptions): Stores {
     },
     settings: () => settings,
     meshConfig: () => config.store.get(`${namespace}/${MESH_CONFIG}`),
-    rootCertificates: () => [...roots.store.values()].map((object) => rootCertificate(object, namespace)),
+    rootCertificates: () =>
+      [...roots.store.values()]
+        .filter(({ metadata }) => metadata.namespace === namespace)
+        .map((object) => rootCertificate(object, namespace)),
+    storedRootCertificates: () => [...roots.store.values()],
     rootCertificate: (name) => roots.store.get(`${namespace}/${name}`),
     objects: (mesh) => ({
       config: mesh,

@@ -25,7 +25,7 @@ import { type CertificateSource, createCertificateSource, type SourceOptions } f
 import { createNeeded } from './needed.ts';
 import { reportOf } from './own-report.ts';
 import { secretsFrom } from './secrets.ts';
-import { createSpread, type Replica, type Sidecars, type SpreadTiming, type Wait } from './spread.ts';
+import { createSpread, type Holder, type Replica, type Sidecars, type SpreadTiming, type Wait } from './spread.ts';
 
 export interface CertificateSettings {
   readonly certificateLifetimeMs: number;
@@ -77,9 +77,13 @@ const defaults: WorkloadCaTiming = {
 /** Where the walk stands, as this replica sees it. */
 export interface Walk {
   readonly given: Trust;
+  /** As much of it as the MeshRootCertificates in use ask for. */
+  readonly wanted: Trust;
   readonly report: ReplicaReport;
   /** What keeps certificates from leading to these roots; undefined when nothing does. */
   readonly waitFor: (roots: Trust) => Wait | undefined;
+  /** Who has not acknowledged them, whether or not that is still waited for. */
+  readonly holders: (roots: Trust) => readonly Holder[];
   /** When roots that nobody needs are trusted no more; undefined while somebody needs all. */
   readonly narrowsAt: number | undefined;
   /** Roots of the source of a MeshRootCertificate in use, by its UID. */
@@ -170,14 +174,14 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       }
     }
     const others = options.others();
-    const sidecars = options.sidecars();
     const trustOf = (of: readonly CertificateSource[]): Trust[] => of.map((source) => source.trust());
-    needed.look(inUse(), sidecars.behind.length === 0);
+    needed.look(inUse(), options.sidecars().behind.length === 0);
     const target = mergeTrust(
       [...trustOf(validating), ...trustOf(last), needed.roots, ...others.map(({ neededRoots }) => neededRoots)],
       now(),
     );
     give(mergeTrust([trust, target], now()));
+    const sidecars = options.sidecars(); // after that: who has been given something new has not acknowledged it
     spread.look({ given: trust, sidecars, others });
     if (cache === undefined) spread.begin(last.length === 0 ? undefined : mergeTrust(trustOf(last), now()));
     const signer = sources.get(keyOf(chosen));
@@ -331,7 +335,12 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     walk: () => ({
       given: trust,
       report,
+      wanted: mergeTrust(
+        validating.map((source) => source.trust()),
+        now(),
+      ),
       waitFor: (roots) => spread.waitFor(roots),
+      holders: (roots) => spread.holders(roots),
       narrowsAt: extra && extra.since + timing.lingerMs,
       rootsOf: (uid) => sources.get(uid)?.trust(),
     }),

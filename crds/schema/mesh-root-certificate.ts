@@ -134,13 +134,19 @@ export const meshRootCertificate = {
   versions: [{ name: 'v1alpha2' }],
   spec,
   status: statusOf({
-    state: optional(text('State of the rotation.')),
+    state: optional(
+      text(
+        'Step of the walk that it is in: `spreading`, `trusted`, `handing-over`, `signing`, `replacing`, `retiring`, `unused`, or `error`.',
+      ),
+    ),
     roots: optional(
       text(
         'PEM of the roots that its certificates were found to lead to, which peers trust; so they are known while the provider is down.',
       ),
     ),
-    transitionAfter: optional(text('When the next step of the rotation may be taken.', { format: 'date-time' })),
+    transitionAfter: optional(
+      text('When the step under way ends at the latest, where that is known.', { format: 'date-time' }),
+    ),
     componentStatuses: optional(
       object('What each part of the mesh does with it.', {
         validatingWebhook: optional(use),

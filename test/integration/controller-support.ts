@@ -199,6 +199,9 @@ export class SimulatedSidecar {
   readonly received: string[] = [];
   /** Names that it was told not to exist, in the order of the answers. */
   readonly removed: string[] = [];
+  /** Types that it takes and does not acknowledge for now. */
+  readonly silentOn = new Set<TypeUrl>();
+  readonly #unanswered: (() => void)[] = [];
   ended: string | undefined;
   readonly #client: GrpcClient;
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
@@ -241,6 +244,12 @@ export class SimulatedSidecar {
     this.#send(type, { resourceNamesSubscribe: [...names] });
   }
 
+  /** Acknowledges what it did not, and all that comes. */
+  speak(): void {
+    this.silentOn.clear();
+    for (const acknowledge of this.#unanswered.splice(0)) acknowledge();
+  }
+
   close(): void {
     this.#call.cancel();
     this.#client.close();
@@ -268,7 +277,9 @@ export class SimulatedSidecar {
     this.received.push(
       `${type.slice(type.lastIndexOf('.') + 1)} ${response.resources.map(({ name }) => name).join(',')}`,
     );
-    this.#send(type, { responseNonce: response.nonce });
+    const acknowledge = (): void => this.#send(type, { responseNonce: response.nonce });
+    if (this.silentOn.has(type)) this.#unanswered.push(acknowledge);
+    else acknowledge();
     const added = [...held.keys()].filter((name) => !before.has(name));
     if (type === CLUSTER) {
       const eds = added.filter((name) => {
