@@ -28,7 +28,7 @@ export interface RootCertificate {
   /** PEM roots that were found before, by any replica: known while the provider is down. */
   readonly knownRoots: string;
   /** What sidecars did with it last, as its status tells; undefined when that says nothing of the kind. */
-  readonly lastUse?: 'issuing' | 'validating';
+  readonly lastUse?: 'issuing' | 'validating' | 'unused';
 }
 
 /** What a choice takes from the MeshConfig, and where the control plane lives. */
@@ -62,6 +62,8 @@ export type Choice =
 export interface LastChoice {
   readonly signing: readonly Source[];
   readonly validating: readonly Source[];
+  /** The built-in authority, where statuses were written and none says that its MeshRootCertificate signed. */
+  readonly likely: Source | undefined;
 }
 
 /** The Secret that the operator makes. */
@@ -105,7 +107,12 @@ export function lastChoice(
   const found = (signers.length > 0 ? signers : issuing).flatMap((uid) =>
     uid === '' ? [builtin(settings)] : usable.filter((root) => root.uid === uid).map(sourceOf),
   );
-  return { signing: found, validating: usable.filter(({ lastUse }) => lastUse === 'validating').map(sourceOf) };
+  const told = found.length === 0 && roots.some(({ lastUse }) => lastUse !== undefined);
+  return {
+    signing: found,
+    validating: usable.filter(({ lastUse }) => lastUse === 'validating').map(sourceOf),
+    likely: told ? builtin(settings) : undefined,
+  };
 }
 
 /** The older first; the name decides between those of one second. */

@@ -5,6 +5,7 @@
 import type { Source } from './choice.ts';
 import { CertificateError } from './error.ts';
 import type { ProviderKind } from './providers/provider.ts';
+import type { ReportedTrouble } from './replica-report.ts';
 
 /** Why something does not work: a stable key and a sentence. */
 export interface Trouble {
@@ -60,6 +61,30 @@ export function certificateFacts(state: CertificateState): CertificateFacts {
     accountsFailing: failing?.accounts ?? 0,
     earliestExpiry,
   };
+}
+
+/** Also what other replicas find: a provider may be out of reach for one of them alone. What is known already is not said twice. */
+export function withTroubles(
+  facts: CertificateFacts,
+  others: readonly { readonly podName: string; readonly troubles: readonly ReportedTrouble[] }[],
+): CertificateFacts {
+  const troubles = [...facts.troubles];
+  for (const { podName, troubles: theirs } of others) {
+    for (const { key, message, rootCertificate } of theirs) {
+      if (troubles.some((known) => known.key === key && known.rootCertificate === rootCertificate)) continue;
+      troubles.push({ key, message: `At replica ${podName}: ${message}`, rootCertificate });
+    }
+  }
+  return { ...facts, troubles };
+}
+
+/** Who signs while something is wrong, as a sentence; empty where it is the signer itself that something is wrong with. */
+export function signsMeanwhile({ signing, accountsFailing, troubles }: CertificateFacts): string {
+  if (signing === undefined) return 'Nobody signs yet.';
+  const { rootCertificate } = signing;
+  const inTrouble = rootCertificate !== undefined && troubles.some((each) => each.rootCertificate === rootCertificate);
+  if (inTrouble || accountsFailing > 0) return '';
+  return `${rootCertificate === undefined ? 'The built-in authority' : `MeshRootCertificate ${rootCertificate}`} signs meanwhile.`;
 }
 
 /** No time that changes by itself: what is at hand when a provider fails stays what it is. */

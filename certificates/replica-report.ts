@@ -43,6 +43,15 @@ export interface ReplicaReport {
   /** How many of them have not acknowledged what is given, and the first few as `<namespace>/<pod>`. */
   readonly behind: number;
   readonly behindNamed: readonly string[];
+  /** What is wrong with providers as this replica sees them: the one that leads tells users for all. */
+  readonly troubles?: readonly ReportedTrouble[];
+}
+
+export interface ReportedTrouble {
+  readonly key: string;
+  readonly message: string;
+  /** Name of the MeshRootCertificate; left out for the built-in authority where nobody chose. */
+  readonly rootCertificate?: string | undefined;
 }
 
 export interface RootsOfDomain {
@@ -52,7 +61,7 @@ export interface RootsOfDomain {
 
 /** The annotation's text: one report has one text. */
 export function writeReport(report: ReplicaReport): string {
-  const { given, acknowledged, signing, needed, signer, sidecars, behind, behindNamed } = report;
+  const { given, acknowledged, signing, needed, signer, sidecars, behind, behindNamed, troubles = [] } = report;
   const trustDomains = Object.fromEntries(
     Object.entries(report.trustDomains)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
@@ -71,6 +80,7 @@ export function writeReport(report: ReplicaReport): string {
     sidecars,
     behind,
     behindNamed,
+    ...(troubles.length === 0 ? {} : { troubles }),
   });
 }
 
@@ -97,7 +107,14 @@ export function readReport(text: string | undefined): ReplicaReport | undefined 
     sidecars: count(fields['sidecars']),
     behind: count(fields['behind']),
     behindNamed: strings(fields['behindNamed']) ?? [],
+    ...(Array.isArray(fields['troubles']) ? { troubles: fields['troubles'].flatMap(troubleIn) } : {}),
   };
+}
+
+function troubleIn(value: unknown): ReportedTrouble[] {
+  const { key, message, rootCertificate } = record(value) ?? {};
+  if (typeof key !== 'string' || typeof message !== 'string') return [];
+  return [{ key, message, ...(typeof rootCertificate === 'string' ? { rootCertificate } : {}) }];
 }
 
 function parsed(text: string): unknown {

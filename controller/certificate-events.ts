@@ -1,7 +1,7 @@
-/** What is logged, counted and told of workload certificates. No line holds a key: certificates are named by account. */
+/** What is logged and counted of workload certificates, and told of them by the replica that leads. No line holds a key: certificates are named by account. */
 import type { Logger } from 'pino';
 import type { Source } from '#certificates/choice.ts';
-import { certificateFacts, nameOf, type CertificateState, troubleOf } from '#certificates/facts.ts';
+import { type CertificateFacts, nameOf, troubleOf } from '#certificates/facts.ts';
 import type { WorkloadCacheEvent } from '#certificates/workload-cache.ts';
 import type { EventNote } from '#kubernetes/event-object.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
@@ -10,7 +10,9 @@ import type { Metrics } from './metrics.ts';
 export interface CertificateEventsOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly state: () => CertificateState;
+  readonly facts: () => CertificateFacts;
+  /** One replica tells for all; each logs what it finds itself. */
+  readonly leads: () => boolean;
   /** What Events are about: the MeshRootCertificate of that name, or the MeshConfig where there is none. */
   readonly subject: (rootCertificate: string | undefined) => KubeObject | undefined;
   readonly record: (note: EventNote) => void;
@@ -32,13 +34,14 @@ export function certificateEvents(options: CertificateEventsOptions): Certificat
   const toldAt = new Map<string, number>();
 
   function tell(): void {
-    const { troubles } = certificateFacts(options.state());
+    const { troubles } = options.facts();
     const at = now();
     for (const { key, message, rootCertificate } of troubles) {
       const topic = `${rootCertificate ?? ''} ${key}`;
       if (at - (toldAt.get(topic) ?? Number.NEGATIVE_INFINITY) < againMs) continue;
       toldAt.set(topic, at);
       log.error({ key, rootCertificate }, message);
+      if (!options.leads()) continue;
       const regarding = options.subject(rootCertificate);
       if (regarding === undefined) continue;
       options.record({

@@ -2,8 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { type Choice, chooseIssuers, lastChoice } from '#certificates/choice.ts';
-import { type CertificateFacts, certificateFacts, nameOf } from '#certificates/facts.ts';
+import { type CertificateFacts, certificateFacts, nameOf, withTroubles } from '#certificates/facts.ts';
 import { provide } from '#certificates/providers/create.ts';
+import type { ReplicaReport } from '#certificates/replica-report.ts';
+import type { Trust } from '#certificates/trust.ts';
 import { SecretBytes } from '#certificates/secret-bytes.ts';
 import type { EventRecorder } from '#kubernetes/events.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
@@ -28,6 +30,8 @@ export interface CertificatesOptions {
   readonly record: EventRecorder['record'];
   readonly reflect: ReplicasOptions['reflect'];
   readonly sidecars: () => Sidecars;
+  /** True in the replica that tells users for all. */
+  readonly leads: () => boolean;
   /** Who signs, who is trusted, or what is wrong has changed. */
   readonly onFacts: () => void;
   readonly timing?: Partial<WorkloadCaTiming & ReplicaTiming> | undefined;
@@ -63,6 +67,16 @@ export function createCertificates(options: CertificatesOptions): Certificates {
       log.warn({ err: error }, 'what this replica’s sidecars have was not written, and is tried again'),
     ...(timing === undefined ? {} : { timing }),
   });
+  let said: { readonly report: ReplicaReport; readonly neededRoots: Trust } | undefined;
+  const own = (): CertificateFacts => certificateFacts(ca.state());
+  const facts = (): CertificateFacts =>
+    withTroubles(
+      own(),
+      replicas.others().map(({ podName: of, report }) => ({ podName: of, troubles: report.troubles ?? [] })),
+    );
+  function publish(): void {
+    if (said !== undefined) replicas.publish({ ...said.report, troubles: own().troubles }, said.neededRoots);
+  }
   const choice = (): Choice | undefined => {
     const settings = stores.settings();
     if (settings === undefined || stores.waitingFor().length > 0 || !replicas.isSynced) return undefined;
@@ -72,14 +86,15 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     choice,
     last() {
       const settings = stores.settings();
-      if (settings === undefined) return { signing: [], validating: [] };
+      if (settings === undefined) return { signing: [], validating: [], likely: undefined };
       const signing = replicas.others().filter(({ report }) => report.signing !== '');
       const signers = new Set(signing.map(({ report }) => report.signer));
       return lastChoice(stores.rootCertificates(), [...signers], { ...settings, namespace });
     },
     others: () => replicas.others(),
     onReport(report, neededRoots) {
-      replicas.publish(report, neededRoots);
+      said = { report, neededRoots };
+      publish();
       options.onFacts();
     },
     settings: stores.settings,
@@ -102,16 +117,17 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   });
   const events = certificateEvents({
     ...{ log, metrics, record, now: Date.now },
-    state: () => ca.state(),
+    facts,
+    leads: options.leads,
     subject: (name) => (name === undefined ? stores.meshConfig() : stores.rootCertificate(name)),
   });
-  const facts = (): CertificateFacts => certificateFacts(ca.state());
   watchCertificates(metrics, () => {
-    const now = facts();
+    const now = own();
     return { ...now, troubles: now.troubles.length };
   });
   let known = '';
   function tell(): void {
+    publish();
     events.tell();
     const { signing, validating, troubles } = facts();
     const told = JSON.stringify([signing, validating, troubles]);
@@ -157,7 +173,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     get waitingFor() {
       if (ca.loaded) return undefined;
       if (!replicas.isSynced) return 'Lease not listed yet';
-      const [trouble] = facts().troubles;
+      const [trouble] = own().troubles;
       return `no provider of workload certificates is ready${trouble === undefined ? '' : `: ${trouble.message}`}`;
     },
   };

@@ -127,6 +127,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     ...{ client, environment, log, metrics, stores, reflect },
     record: (note) => events.record(note),
     onFacts: () => reporter.changed(),
+    leads: () => reporter.leads,
     sidecars: () => sidecarsOf([...server.streams()], Date.now()),
     timing: options.certificateTiming,
   });

@@ -3,7 +3,7 @@
  * one more function in `conditions`. Only Ready, Reconciling and Stalled mean anything to kstatus, and so to Argo CD:
  * all three are the operator's, and a False one here makes no application unhealthy.
  */
-import type { CertificateFacts, SourceFact } from '#certificates/facts.ts';
+import { type CertificateFacts, signsMeanwhile, type SourceFact } from '#certificates/facts.ts';
 import type { MeshModel } from '#mesh/model.ts';
 import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import type { Problem } from '#mesh/problem.ts';
@@ -24,7 +24,7 @@ export interface Findings {
   readonly model: MeshModel;
   /** Sorted. */
   readonly problems: readonly Problem[];
-  /** As this controller sees them; others may issue to other sidecars. */
+  /** As this controller sees them, and the others' troubles: each issues to its own sidecars. */
   readonly certificates: CertificateFacts;
 }
 
@@ -78,11 +78,14 @@ function plaintextAccepted({ model }: Findings): ConditionValue {
   return { type, status: 'True', reason: 'OpenedByAnnotation', message };
 }
 
-function workloadCertificatesIssued({ certificates: { signing, validating, troubles } }: Findings): ConditionValue {
+function workloadCertificatesIssued({ certificates }: Findings): ConditionValue {
+  const { signing, validating, troubles } = certificates;
   const type = 'WorkloadCertificatesIssued';
   if (troubles.length > 0) {
     const named = troubles.slice(0, MOST_NAMED).map(({ key, message }) => `${key}: ${message}`);
-    return { type, status: 'False', reason: 'ProviderTrouble', message: named.join('; ') };
+    const message =
+      `${named.join('; ')}${named.at(-1)?.endsWith('.') ? '' : '.'} ${signsMeanwhile(certificates)}`.trimEnd();
+    return { type, status: 'False', reason: 'ProviderTrouble', message };
   }
   if (signing === undefined) {
     return { type, status: 'Unknown', reason: 'Starting', message: 'No provider has been looked at yet.' };

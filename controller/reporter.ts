@@ -39,6 +39,8 @@ export interface ReporterOptions {
 export interface Reporter {
   /** Stands for election; to be called when there is something to report. Further calls do nothing. */
   start(): void;
+  /** True in the one that tells users. */
+  readonly leads: boolean;
   /** Findings, or the MeshConfig, may have changed. */
   changed(): void;
   /** Gives the Lease free and resolves when that is done, or has failed. */
@@ -157,6 +159,9 @@ export function createReporter(options: ReporterOptions): Reporter {
         onError: (error) => log.warn({ err: error }, 'the Lease could not be had'),
         ...(options.timing?.lease === undefined ? {} : { timing: options.timing.lease }),
       });
+    },
+    get leads() {
+      return term !== undefined;
     },
     changed: () => rounds.trigger('findings changed'),
     async stop() {

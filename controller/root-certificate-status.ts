@@ -3,7 +3,7 @@
  * walk is under way and whom it waits for. Made by the leading controller from what every replica reports.
  */
 import type { Choice, RootCertificate } from '#certificates/choice.ts';
-import type { CertificateFacts, SourceFact } from '#certificates/facts.ts';
+import { type CertificateFacts, signsMeanwhile } from '#certificates/facts.ts';
 import type { ReplicaReport } from '#certificates/replica-report.ts';
 import { filterTrust, printsOf, type Trust } from '#certificates/trust.ts';
 import type { ConditionValue } from './mesh-conditions.ts';
@@ -101,7 +101,7 @@ function verdictOf(root: RootCertificate, findings: WalkFindings): Verdict {
   if (choice.kind === 'problem') return notFollowed(root, choice, findings);
   const trouble = facts.troubles.find(({ rootCertificate }) => rootCertificate === root.name);
   if (trouble !== undefined) {
-    const message = `${sentence(trouble.message)} ${signsNow(facts)}`;
+    const message = `${sentence(trouble.message)} ${signsMeanwhile(facts)}`.trimEnd();
     return { state: 'error', kind: 'trouble', reason: camelCase(trouble.key), message };
   }
   return choice.signing.root?.uid === root.uid ? signer(root, findings) : trusted(root, choice, findings);
@@ -112,7 +112,7 @@ function notFollowed(
   { key, message, about }: Extract<Choice, { kind: 'problem' }>,
   { facts }: WalkFindings,
 ): Verdict {
-  const until = `Until then all stays as it was: ${lowerFirst(signsNow(facts))}`;
+  const until = `Until then all stays as it was. ${signsMeanwhile(facts)}`.trimEnd();
   if (about.includes(root.name)) {
     return { state: 'error', kind: 'stalled', reason: camelCase(key), message: `${sentence(message)} ${until}` };
   }
@@ -157,7 +157,7 @@ function trusted(
   if (signersOf(root, replicas).length > 0) {
     const { root: chosen, trustDomain } = signing;
     const wait = walk.waitFor(chosen === undefined ? walk.wanted : rootsOf({ ...chosen, trustDomain }, walk));
-    const message = `It signs until sidecars trust ${next}.${waiting(wait)}`;
+    const message = `It signs until sidecars trust ${next}. ${waiting(wait)}`.trimEnd();
     return { state: 'handing-over', kind: 'moving', reason: 'HandingOver', message, until: wait?.until };
   }
   const roots = rootsOf(root, walk);
@@ -173,13 +173,13 @@ function trusted(
 
 function spreading(roots: Trust, wait: Wait | undefined, facts: CertificateFacts): Verdict {
   const first = roots.size === 0 ? 'Its root is looked for.' : 'Sidecars are given its root.';
-  const message = `${first} ${signsNow(facts)}${waiting(wait)}`;
+  const message = [first, signsMeanwhile(facts), waiting(wait)].filter(Boolean).join(' ');
   return { state: 'spreading', kind: 'moving', reason: 'SpreadingTrust', message, until: wait?.until };
 }
 
-function inactive(root: RootCertificate, { walk, facts, replicas }: WalkFindings): Verdict {
+function inactive(root: RootCertificate, { walk, replicas }: WalkFindings): Verdict {
   if (signersOf(root, replicas).length > 0) {
-    const message = `It signs until sidecars trust its successor. ${signsNow(facts)}`;
+    const message = 'It signs until sidecars trust its successor.';
     return { state: 'handing-over', kind: 'moving', reason: 'HandingOver', message };
   }
   const left = printsOf(retained(root, walk));
@@ -224,18 +224,10 @@ function signersOf({ uid }: RootCertificate, replicas: WalkFindings['replicas'])
   return replicas.filter(({ report }) => report.signing !== '' && report.signer === uid);
 }
 
-function signsNow({ signing }: CertificateFacts): string {
-  return signing === undefined ? 'Nobody signs yet.' : `${sourceName(signing)} signs meanwhile.`;
-}
-
-function sourceName({ rootCertificate }: SourceFact): string {
-  return rootCertificate === undefined ? 'The built-in authority' : `MeshRootCertificate ${rootCertificate}`;
-}
-
 /** Whom a step waits for. Counts come from sidecars that do not answer, and so do not change by themselves. */
 function waiting(wait: Wait | undefined): string {
   if (wait === undefined || wait.holders.length === 0) return '';
-  return ` It waits for sidecars that have not acknowledged it: ${wait.holders.map(holderName).join('; ')}.`;
+  return `It waits for sidecars that have not acknowledged it: ${wait.holders.map(holderName).join('; ')}.`;
 }
 
 function unacknowledged(holders: readonly Holder[]): string {
@@ -256,10 +248,6 @@ function names(replicas: readonly { readonly podName: string }[]): string {
 
 function sentence(text: string): string {
   return text.endsWith('.') ? text : `${text}.`;
-}
-
-function lowerFirst(text: string): string {
-  return text.startsWith('MeshRootCertificate') ? text : text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 function camelCase(key: string): string {

@@ -90,6 +90,8 @@ export interface Walk {
   readonly rootsOf: (uid: string) => Trust | undefined;
 }
 
+type Chosen = Extract<Choice, { kind: 'chosen' }>;
+
 export interface WorkloadCa {
   start(): void;
   stop(): void;
@@ -115,7 +117,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
   let validating: readonly CertificateSource[] = [];
   let choiceProblem: Trouble | undefined;
   /** The last choice that could be followed: it stays in force while another cannot be. */
-  let inForce: Extract<Choice, { kind: 'chosen' }> | undefined;
+  let inForce: Chosen | undefined;
   let signing: Source | undefined;
   let signingRoot: string | undefined;
   let cache: WorkloadCache | undefined;
@@ -156,7 +158,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     return known;
   }
 
-  async function follow({ signing: chosen, validating: all }: Extract<Choice, { kind: 'chosen' }>): Promise<void> {
+  async function follow({ signing: chosen, validating: all }: Chosen): Promise<void> {
     const held = new Set<string>();
     const current: CertificateSource[] = [];
     for (const source of all) {
@@ -370,7 +372,8 @@ const nobody: Issuer = {
 };
 
 /** What was in force before this process; undefined when nobody knows. */
-function chosenLast({ signing: [signing], validating }: LastChoice): Extract<Choice, { kind: 'chosen' }> | undefined {
+function chosenLast({ signing: known, validating, likely }: LastChoice): Chosen | undefined {
+  const signing = known[0] ?? likely;
   return signing && { kind: 'chosen', signing, validating: [signing, ...validating] };
 }
 

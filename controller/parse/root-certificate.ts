@@ -41,7 +41,7 @@ function usableRoots(roots: unknown): string {
 function lastUseOf({ status }: KubeObject): Pick<RootCertificate, 'lastUse'> {
   const { componentStatuses } = (status ?? {}) as { componentStatuses?: { sidecar?: unknown } };
   const use = componentStatuses?.sidecar;
-  return use === 'issuing' || use === 'validating' ? { lastUse: use } : {};
+  return use === 'issuing' || use === 'validating' || use === 'unused' ? { lastUse: use } : {};
 }
 
 /** Of an object that no schema accepts: an unusable one that is in use must be told, one that is not must not. */

@@ -307,6 +307,23 @@ describe('a walk between signers with two controllers', function () {
     await root('late', 'passive');
     const { message } = await says('late', 'error unused False/CaSecretMissing');
     assert.match(message, /late.*MeshRootCertificate former signs meanwhile\.$/);
+    const issued = await until('the condition', async () => {
+      const mesh = await admin.get<KubeObject>(kinds.MeshConfigs, 'osm-mesh-config', namespace);
+      const { conditions = [] } = (mesh?.status ?? {}) as Status;
+      return conditions.find(({ type, status }) => type === 'WorkloadCertificatesIssued' && status === 'False');
+    });
+    assert.match(issued.message, /^ca-secret-missing: .*MeshRootCertificate former signs meanwhile\.$/);
+    const events = async (): Promise<(KubeObject & { reportingInstance?: string })[]> => {
+      const { items } = await admin.list<KubeObject & { reason?: string }>(kinds.Events, { namespace });
+      return items.filter(({ reason }) => reason === 'CertificatesNotIssued');
+    };
+    await until('an Event', async () => (await events()).length > 0);
+    for (const podName of running.keys()) {
+      await until(`${podName} found it, too`, async () =>
+        lines.some((line) => line.startsWith(podName) && line.includes('ca-secret-missing')),
+      );
+    }
+    assert.equal((await events()).length, 1, 'one tells for all');
     await makeSecret('late');
     await says('late', 'trusted validating True/Trusted');
   });

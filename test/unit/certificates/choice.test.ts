@@ -1,6 +1,6 @@
 /** The table of the reference's 2.17, line by line, and what is beside it. */
 import assert from 'node:assert/strict';
-import { chooseIssuers, type RootCertificate } from '#certificates/choice.ts';
+import { chooseIssuers, lastChoice, type RootCertificate, type Source } from '#certificates/choice.ts';
 
 const settings = { trustDomain: 'cluster.local', namespace: 'osm-system' };
 
@@ -79,6 +79,24 @@ describe('the choice of who signs and who is trusted', () => {
     assert.deepEqual(choice.about, ['old', 'new', 'newer']);
     assert.match(choice.message, /old, new, newer/);
     assert.equal(chosen(root('old', 'active'), root('new', 'passive'), root('newer', 'inactive')), 'old / old + new');
+  });
+
+  it('knows who signed last from replicas, else from statuses, else the built-in one where statuses name nobody', () => {
+    const roots = [
+      root('old', 'inactive', { lastUse: 'issuing' }),
+      root('new', 'active', { lastUse: 'validating' }),
+      root('newer', 'passive', { lastUse: 'unused' }),
+    ];
+    const names = (of: readonly Source[]): string[] => of.map((source) => source.root?.name ?? 'built-in');
+    const last = lastChoice(roots, [], settings);
+    assert.deepEqual([names(last.signing), names(last.validating), last.likely], [['old'], ['new'], undefined]);
+    const { uid } = root('new', 'active');
+    assert.deepEqual(names(lastChoice(roots, [uid, ''], settings).signing), ['new', 'built-in']);
+    const [, ...others] = roots;
+    assert.equal(names(lastChoice(others, [], settings).signing).length, 0);
+    assert.equal(lastChoice(others, [], settings).likely?.root, undefined);
+    assert.notEqual(lastChoice(others, [], settings).likely, undefined);
+    assert.equal(lastChoice([root('new', 'active')], [], settings).likely, undefined, 'no status was written yet');
   });
 
   it('is a problem with one in use that cannot be used, and none with one that is inactive', () => {

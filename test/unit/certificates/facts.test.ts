@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Source } from '#certificates/choice.ts';
 import { CertificateError } from '#certificates/error.ts';
-import { certificateFacts, type CertificateState } from '#certificates/facts.ts';
+import { certificateFacts, type CertificateState, withTroubles } from '#certificates/facts.ts';
 
 const vault: Source = {
   root: { name: 'from-vault', uid: 'u', knownRoots: '' },
@@ -62,6 +62,21 @@ describe('certificateFacts', () => {
     const none = certificateFacts(state({ failing: { accounts: 1, error: new Error('?'), expiresAt: undefined } }));
     assert.match(none.troubles[0]?.message ?? '', /There is none yet for some accounts, whose pods wait/);
     assert.equal(none.troubles[0]?.key, 'issue-failed');
+  });
+
+  it('adds what other replicas find, with their name, and what is known already not twice', () => {
+    const own = certificateFacts(
+      state({ validating: [{ source: builtin, trouble: { key: 'ca-secret-missing', message: 'no Secret' } }] }),
+    );
+    const far = { key: 'provider-unreachable', message: 'no answer', rootCertificate: 'from-vault' };
+    const { troubles } = withTroubles(own, [
+      { podName: 'b', troubles: [{ key: 'ca-secret-missing', message: 'no Secret there either' }, far] },
+      { podName: 'c', troubles: [far] },
+    ]);
+    assert.deepEqual(
+      troubles.map(({ message }) => message),
+      ['no Secret', 'At replica b: no answer'],
+    );
   });
 
   it('lists every trouble, the choice first', () => {

@@ -20,6 +20,8 @@ const report: ReplicaReport = {
 describe('certificates/replica-report', () => {
   it('reads what it writes, and writes one text whatever the order', () => {
     assert.deepEqual(readReport(writeReport(report)), report);
+    const troubles = [{ key: 'ca-secret-missing', message: 'no Secret' }];
+    assert.deepEqual(readReport(writeReport({ ...report, troubles }))?.troubles, troubles);
     const { trustDomains } = report;
     const turned = {
       ...report,

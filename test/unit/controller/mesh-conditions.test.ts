@@ -74,6 +74,10 @@ describe('the controller’s conditions on the MeshConfig', () => {
     const failing = issued({ signing: vault, troubles });
     assert.deepEqual([failing?.status, failing?.reason], ['False', 'ProviderTrouble']);
     assert.equal(failing?.message, 'provider-unreachable: Vault is sealed.');
+    assert.equal(
+      issued({ troubles })?.message,
+      'provider-unreachable: Vault is sealed. The built-in authority signs meanwhile.',
+    );
     assert.equal(issued({ signing: undefined, validating: [] })?.status, 'Unknown');
     const counted = { troubles, earliestExpiry: 7 };
     assert.deepEqual(issued({ ...counted, accountsFailing: 1 }), issued({ troubles, accountsFailing: 2 }));

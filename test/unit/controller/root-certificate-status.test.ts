@@ -203,7 +203,7 @@ describe('controller/root-certificate-status', () => {
     const many = say({ roots: [root('former', 'active'), root('next', 'passive'), third], replicas, given });
     assert.match(
       many('next'),
-      /^error unused Ready=False\/TooManyRootCertificates .*: MeshRootCertificates former, next, third are active or passive, .* Until then all stays as it was: MeshRootCertificate former signs meanwhile\.$/,
+      /^error unused Ready=False\/TooManyRootCertificates .*: MeshRootCertificates former, next, third are active or passive, .* Until then all stays as it was\. MeshRootCertificate former signs meanwhile\.$/,
     );
     assert.match(many('former'), /^error issuing /);
     const unusable = { key: 'secret-in-other-namespace', message: 'copy it' };

@@ -106,7 +106,7 @@ describe('controller/workload-ca', () => {
       },
       throwAway: { namespace: 'osm-system', name: 'throw-away' },
       remember: ({ name }) => remembered.push(name),
-      last: () => ({ signing: last, validating: [] }),
+      last: () => ({ signing: last, validating: [], likely: undefined }),
       podName: 'here',
       sidecars: () => ({ connected: 1, behind: acknowledged ? [] : ['shop/web-1'] }),
       others: () => others,
