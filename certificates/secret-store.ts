@@ -3,6 +3,7 @@ import { Secrets } from '#kubernetes/kinds.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
 import { type CertificateAuthority, type CreateAuthorityOptions, createAuthority, parseAuthority } from './ca.ts';
 import { CertificateError } from './error.ts';
+import { isSelfSigned, readCertificates } from './pem.ts';
 import { SecretBytes } from './secret-bytes.ts';
 
 export interface SecretName {
@@ -14,6 +15,16 @@ export interface SecretName {
 const certificateKey = 'ca.crt';
 const privateKeyKey = 'private.key';
 
+/** The other root of a rotation, beside the one that signs (operator/root-secret.ts). */
+export const standbyKeys = { certificate: 'standby.crt', privateKey: 'standby.key' } as const;
+
+/** An authority as its Secret holds it. */
+export interface StoredAuthority {
+  readonly authority: CertificateAuthority;
+  /** PEM of the root that is trusted beside it, while one of the two takes over from the other; empty where there is none. */
+  readonly standbyPem: string;
+}
+
 /** The authority in a Secret; undefined when there is no such Secret. Throws a CertificateError when it is unusable. */
 export async function loadAuthority(
   client: KubernetesClient,
@@ -22,6 +33,31 @@ export async function loadAuthority(
 ): Promise<CertificateAuthority | undefined> {
   const secret = await client.get<KubeObject>(Secrets, name, namespace);
   return secret === undefined ? undefined : readAuthority(secret, now);
+}
+
+/** The same, and what is trusted beside it. */
+export async function loadStored(
+  client: KubernetesClient,
+  { namespace, name }: SecretName,
+  now: number,
+): Promise<StoredAuthority | undefined> {
+  const secret = await client.get<KubeObject>(Secrets, name, namespace);
+  if (secret === undefined) return undefined;
+  return { authority: await readAuthority(secret, now), standbyPem: standbyRoot(secret) };
+}
+
+/**
+ * One that cannot be read must not stop the authority beside it. Nobody takes it for published: a rotation goes on only
+ * when every sidecar has acknowledged both roots.
+ */
+function standbyRoot({ data }: KubeObject): string {
+  const pem = Buffer.from(data?.[standbyKeys.certificate] ?? '', 'base64').toString('utf8');
+  try {
+    const roots = readCertificates(pem).filter(isSelfSigned);
+    return roots.map((root) => root.toString()).join('');
+  } catch {
+    return '';
+  }
 }
 
 /** The authority in a Secret that was read already, e.g. by a reflector. */

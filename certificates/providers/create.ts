@@ -2,10 +2,9 @@
 import { isStatus, KubernetesError } from '#kubernetes/error.ts';
 import { Secrets } from '#kubernetes/kinds.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
-import type { CertificateAuthority } from '../ca.ts';
 import { CertificateError } from '../error.ts';
 import { SecretBytes } from '../secret-bytes.ts';
-import { loadAuthority, type SecretName } from '../secret-store.ts';
+import { loadStored, type SecretName, type StoredAuthority } from '../secret-store.ts';
 import { createBuiltinProvider } from './builtin.ts';
 import { createCertManagerProvider } from './cert-manager.ts';
 import type { Provider, ProviderSpec, VaultSpec } from './provider.ts';
@@ -24,14 +23,14 @@ export interface ProviderContext {
   readonly onLeftover?: (name: string, error: unknown) => void;
 }
 
-/** What tells two providers apart: the spec, and for an authority in a Secret also what stands there now. */
+/** What tells two providers apart: the spec, and for an authority in a Secret also which one signs there now. */
 export interface MadeProvider {
   readonly id: string;
   readonly provider: Provider;
 }
 
 /**
- * The provider of a spec; `known` again when nothing has changed. Throws a CertificateError when a Secret that it needs is
+ * The provider of a spec; `known` again when nothing has changed, save an authority in a Secret. Throws a CertificateError when a Secret that it needs is
  * missing or holds no usable authority.
  */
 export async function provide(
@@ -41,9 +40,10 @@ export async function provide(
 ): Promise<MadeProvider> {
   switch (spec.kind) {
     case 'builtin': {
-      const authority = await authorityIn(spec.secret, context);
+      const { authority, standbyPem } = await authorityIn(spec.secret, context);
       const id = `builtin ${authority.fingerprint}`;
-      return known?.id === id ? known : { id, provider: createBuiltinProvider(authority, context.now) };
+      // Never the known one: roots come and go beside an authority that signs all the while, and it keeps nothing.
+      return { id, provider: createBuiltinProvider(authority, context.now, standbyPem) };
     }
     case 'cert-manager': {
       const id = JSON.stringify(spec);
@@ -57,11 +57,11 @@ export async function provide(
   }
 }
 
-async function authorityIn(secret: SecretName, { client, now }: ProviderContext): Promise<CertificateAuthority> {
-  const authority = await loadAuthority(client, secret, now()).catch((error: unknown) => {
+async function authorityIn(secret: SecretName, { client, now }: ProviderContext): Promise<StoredAuthority> {
+  const stored = await loadStored(client, secret, now()).catch((error: unknown) => {
     throw secretRefusal(secret.name, error);
   });
-  if (authority !== undefined) return authority;
+  if (stored !== undefined) return stored;
   throw new CertificateError('ca-secret-missing', `There is no Secret ${secret.namespace}/${secret.name}`);
 }
 

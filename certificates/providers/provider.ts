@@ -58,6 +58,8 @@ export interface Provider {
   issue(account: Account, wanted: Wanted): Promise<Accepted>;
   /** PEM roots, as far as the provider tells them without issuing; undefined where only a certificate shows them. */
   publishedRoots(): Promise<string | undefined>;
+  /** PEM of that one of them which its certificates lead to, where it is known before one is issued. */
+  readonly signsUnder?: string;
   close(): void;
 }
 
