@@ -82,6 +82,8 @@ export const operatorRules: readonly Rule[] = [
   on(rbac, ['rolebindings'], write, [controllerName, providerSecretsRoleName]),
   on('coordination.k8s.io', ['leases'], ['create']),
   on('coordination.k8s.io', ['leases'], ['get', 'update', 'patch'], [leaseName]),
+  // What replicas of the controller report of their sidecars' roots: the rotation of the workload root waits for it.
+  on('coordination.k8s.io', ['leases'], ['list']),
   on('events.k8s.io', ['events'], ['create', 'patch']),
 ];
 

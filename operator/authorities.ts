@@ -9,11 +9,12 @@ import { Secrets } from '#kubernetes/kinds.ts';
 import { pathOf, query } from '#kubernetes/paths.ts';
 import type { KubernetesClient } from '#kubernetes/types.ts';
 import { fieldManager } from './applier.ts';
-import { annotations, authorityData, base64, keys, patchFor } from './ca-secret.ts';
+import { annotations, authorityData, base64, keys, patchFor, type SecretPatch } from './ca-secret.ts';
 import { decode } from './certificate-secrets.ts';
 import type { OwnWrites } from './own-writes.ts';
 import type { ManagedObject } from './plan/observed.ts';
 import type { CaName, Step } from './plan/plan-types.ts';
+import { rootPatchFor } from './root-secret.ts';
 
 /** Renewed after two thirds of it. */
 const servingLifetimeMs = 30 * 24 * 3_600_000;
@@ -32,6 +33,8 @@ export interface Authorities {
   make(step: Extract<Step, { kind: 'make-ca' }>): Promise<boolean>;
   /** Takes the rotation of the control-plane CA one step on. Throws a conflict when its Secret is not as it was seen. */
   rotate(step: Extract<Step, { kind: 'rotate-ca' }>): Promise<boolean>;
+  /** Takes the rotation of the workload root one step on. Throws a conflict when its Secret is not as it was seen. */
+  rotateRoot(step: Extract<Step, { kind: 'rotate-root' }>): Promise<boolean>;
   /** Makes a workload root in this Secret, unless there is one. False: it is there already. */
   makeRoot(secret: string): Promise<boolean>;
   /** Issues a serving certificate from the control-plane CA into its Secret. Throws a CertificateError. */
@@ -80,6 +83,30 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
     }
   }
 
+  /** Patches a CA's Secret if it is as it was seen. `patchOf` is given its `data`, and what makes a new CA of its name. */
+  async function change(
+    ca: CaName,
+    resourceVersion: string,
+    patchOf: (
+      data: Readonly<Record<string, string>>,
+      makeAuthority: () => Promise<CertificateAuthority>,
+    ) => Promise<SecretPatch>,
+  ): Promise<boolean> {
+    const name = secretNames[ca];
+    const before = stored(`Secret/${namespace}/${name}`);
+    // The store may have moved on since the plan was made: the server compares too, but a new CA is made from this.
+    if (before?.metadata.resourceVersion !== resourceVersion) {
+      throw new Error(`Secret ${name} has changed meanwhile`);
+    }
+    const makeAuthority = () => createAuthority({ now: now(), commonName: commonNames[ca] });
+    const { data, annotations: changed } = await patchOf(before.data ?? {}, makeAuthority);
+    const path = pathOf(Secrets, { namespace, name }) + query({ fieldManager });
+    const patch = { metadata: { resourceVersion, annotations: changed }, data };
+    const headers = { 'content-type': 'application/merge-patch+json' };
+    const written = await client.request<ManagedObject>('PATCH', path, patch, headers);
+    return writes.note(before, written, now());
+  }
+
   return {
     async make({ ca, formerPem, request }) {
       const former = formerPem === undefined ? {} : { [keys.formerCertificate]: base64(formerPem) };
@@ -97,24 +124,15 @@ export function createAuthorities({ client, namespace, writes, stored, now }: Au
       return (await create(name, commonNames.workload)) !== undefined;
     },
 
-    async rotate({ move, ca, resourceVersion }) {
-      const before = controlPlaneCa();
-      // The store may have moved on since the plan was made: the server compares too, but a new CA is made from this.
-      if (before?.metadata.resourceVersion !== resourceVersion) {
-        throw new Error(`Secret ${controlPlaneCaSecretName} has changed meanwhile`);
-      }
-      const { data, annotations: changed } = await patchFor(move, {
-        ca,
-        stored: before.data ?? {},
-        now: now(),
-        makeAuthority: () => createAuthority({ now: now(), commonName: commonNames['control-plane'] }),
-      });
-      const path = pathOf(Secrets, { namespace, name: controlPlaneCaSecretName }) + query({ fieldManager });
-      const patch = { metadata: { resourceVersion, annotations: changed }, data };
-      const headers = { 'content-type': 'application/merge-patch+json' };
-      const written = await client.request<ManagedObject>('PATCH', path, patch, headers);
-      return writes.note(before, written, now());
-    },
+    rotate: ({ move, ca, resourceVersion }) =>
+      change('control-plane', resourceVersion, (stored, makeAuthority) =>
+        patchFor(move, { ca, stored, now: now(), makeAuthority }),
+      ),
+
+    rotateRoot: ({ move, resourceVersion }) =>
+      change('workload', resourceVersion, (stored, makeAuthority) =>
+        rootPatchFor(move, { stored, now: now(), makeAuthority }),
+      ),
 
     async issue({ component, dnsNames, meshName, signer }) {
       const [first, ...others] = dnsNames;

@@ -1,14 +1,18 @@
 /** What the plan must know of the certificates in our Secrets. Private keys are looked at by nobody here. */
 import { X509Certificate } from 'node:crypto';
+import { organization, rootCommonName } from '#certificates/ca.ts';
 import { annotations, keys } from './ca-secret.ts';
 import type {
   ManagedObject,
   ObservedCa,
   ObservedRotation,
+  ObservedStandby,
+  ObservedWorkloadRoot,
   RootCertificate,
   ServingCertificate,
 } from './plan/observed.ts';
 import { caBundlesOf } from './plan/trust.ts';
+import { rootAnnotations, rootKeys } from './root-secret.ts';
 
 /**
  * Reads the CA in a Secret with `ca.crt`, whose first certificate is the CA's own, and `private.key`. The control-plane CA's
@@ -58,6 +62,48 @@ function readRotation(secret: ManagedObject, formerPem: string, to: string): Obs
     formerKeyUntil: decode(secret, keys.formerPrivateKey) === undefined ? undefined : Date.parse(first.validTo),
     trustedSince: timeOf(annotations.trustedSince),
     switchedAt: timeOf(annotations.switchedAt),
+  };
+}
+
+/** Reads the workload root and how its rotation stands. */
+export function readWorkloadRoot(secret: ManagedObject | undefined, name: string): ObservedWorkloadRoot {
+  const read = readAuthority(secret, name);
+  if (secret === undefined || read.kind !== 'present') return read as Exclude<typeof read, { kind: 'present' }>;
+  const stored = secret.metadata.annotations ?? {};
+  const since = Date.parse(stored[rootAnnotations.readySince] ?? '');
+  return {
+    ...read,
+    walk: {
+      ours: isOurRoot(decode(secret, rootKeys.certificate) ?? ''),
+      standby: readStandby(secret, read.authority.fingerprint),
+      rotatingTo: stored[rootAnnotations.rotatingTo],
+      readySince: Number.isNaN(since) ? undefined : since,
+    },
+  };
+}
+
+/** By its name: Secrets that earlier versions made, and OSM, carry no other mark. */
+function isOurRoot(pem: string): boolean {
+  const [root, ...others] = certificatesOf(pem);
+  const names = root?.subject.split('\n') ?? [];
+  return (
+    root !== undefined &&
+    others.length === 0 &&
+    root.checkIssued(root) &&
+    names.includes(`O=${organization}`) &&
+    names.includes(`CN=${rootCommonName}`)
+  );
+}
+
+/** One that cannot be read is as good as none: nothing waits for it, and the next rotation writes over it. */
+function readStandby(secret: ManagedObject, signing: string): ObservedStandby | undefined {
+  const [root] = certificatesOf(decode(secret, rootKeys.standbyCertificate) ?? '');
+  if (root === undefined || hashOf(root) === signing) return undefined;
+  return {
+    fingerprint: hashOf(root),
+    notBefore: Date.parse(root.validFrom),
+    notAfter: Date.parse(root.validTo),
+    hasKey: decode(secret, rootKeys.standbyPrivateKey) !== undefined,
   };
 }
 

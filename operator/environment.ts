@@ -1,6 +1,7 @@
 /** What the operator reads from its environment (docs/architecture.md), once. */
 import { defaultEnvoyImage, defaultImage } from '#cdk8s/names.ts';
-import type { RotationWaits } from './plan/observed.ts';
+import type { RootWaits, RotationWaits } from './plan/observed.ts';
+import { defaultRootWaits } from './plan/root-rotation.ts';
 import { defaultWaits } from './plan/rotation.ts';
 
 export interface Environment {
@@ -11,6 +12,8 @@ export interface Environment {
   readonly logLevel: string;
   /** Of the control-plane CA's rotation. Shorter ones are for tests alone: sidecars may then lose their trust. */
   readonly waits: RotationWaits;
+  /** Of the workload root's rotation; the same holds. */
+  readonly rootWaits: RootWaits;
 }
 
 /** Throws an Error that names the variable when a required one is missing, or one cannot be read. */
@@ -37,6 +40,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
       trustMs: seconds('OSM_TEST_CA_TRUST_SECONDS', defaultWaits.trustMs),
       retireMs: seconds('OSM_TEST_CA_RETIRE_SECONDS', defaultWaits.retireMs),
       askMs: seconds('OSM_TEST_CA_ASK_SECONDS', defaultWaits.askMs),
+    },
+    rootWaits: {
+      switchMs: seconds('OSM_TEST_ROOT_SWITCH_SECONDS', defaultRootWaits.switchMs),
+      retireMs: seconds('OSM_TEST_ROOT_RETIRE_SECONDS', defaultRootWaits.retireMs),
     },
   };
 }

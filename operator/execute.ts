@@ -60,6 +60,8 @@ async function carryOut(step: Step, executor: Executor): Promise<boolean> {
       return authorities.make(step);
     case 'rotate-ca':
       return authorities.rotate(step);
+    case 'rotate-root':
+      return authorities.rotateRoot(step);
     case 'make-root':
       return authorities.makeRoot(step.secret);
     case 'issue':
@@ -85,6 +87,8 @@ function subjectOf(step: Step): string {
       return `${step.ca} authority`;
     case 'rotate-ca':
       return `control-plane authority: ${step.move.kind}`;
+    case 'rotate-root':
+      return `workload root: ${step.move.kind}`;
     case 'make-root':
       return `workload root ${step.secret}`;
     case 'issue':

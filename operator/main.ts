@@ -11,6 +11,7 @@ import { eventFor } from './mesh-events.ts';
 import { createMetrics } from './metrics.ts';
 import { createOperator } from './operator.ts';
 import { type Passes, runPasses } from './passes.ts';
+import { defaultRootWaits } from './plan/root-rotation.ts';
 import { defaultWaits } from './plan/rotation.ts';
 
 const environment = readEnvironment(process.env);
@@ -33,6 +34,7 @@ const operator = createOperator({
   namespace,
   defaults: { image: environment.image, envoyImage: environment.envoyImage },
   waits: environment.waits,
+  rootWaits: environment.rootWaits,
   mayWrite: () => leading,
   onTransition(transition) {
     metrics.transition(transition);
@@ -44,7 +46,7 @@ const operator = createOperator({
     log.info({ step: step.kind, reason: step.reason, object }, `${step.kind} ${object}`);
   },
   onUnasked: (error) =>
-    log.warn({ reason: 'replicas-unasked', err: error }, 'replicas cannot be asked what they serve'),
+    log.warn({ reason: 'replicas-unasked', err: error }, 'replicas cannot be asked what a rotation waits for'),
   onCondition(meshConfig, condition) {
     const { type, status, reason, message } = condition;
     log.info({ condition: type, status, reason }, message);
@@ -69,6 +71,14 @@ if (trustMs < defaultWaits.trustMs || retireMs < defaultWaits.retireMs) {
   log.warn(
     { reason: 'short-rotation-waits', trustMs, retireMs },
     'the control-plane CA rotates faster than is safe: for tests alone',
+  );
+}
+
+const { switchMs, retireMs: rootRetireMs } = environment.rootWaits;
+if (switchMs < defaultRootWaits.switchMs || rootRetireMs < defaultRootWaits.retireMs) {
+  log.warn(
+    { reason: 'short-root-waits', switchMs, retireMs: rootRetireMs },
+    'the workload root rotates faster than is safe: for tests alone',
   );
 }
 

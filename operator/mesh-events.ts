@@ -3,6 +3,8 @@ import type { Condition } from '#kubernetes/conditions.ts';
 import type { EventNote } from '#kubernetes/event-object.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 
+const rotations: readonly string[] = ['ControlPlaneCARotating', 'WorkloadRootRotating'];
+
 export function eventFor(meshConfig: KubeObject, condition: Condition): EventNote | undefined {
   const { type, status, reason, message } = condition;
   const event = (severity: EventNote['type']): EventNote => ({
@@ -15,8 +17,8 @@ export function eventFor(meshConfig: KubeObject, condition: Condition): EventNot
   if (type === 'Stalled' && status === 'True') return event('Warning');
   if (type === 'Ready' && status === 'True') return event('Normal');
   if (type === 'Reconciling' && status === 'True') return event(reason === 'Retrying' ? 'Warning' : 'Normal');
-  // Each step of the CA's rotation, and its end, which only the condition before can tell from there having been none.
-  if (type === 'ControlPlaneCARotating' && (status === 'True' || wasTrue(meshConfig, type))) return event('Normal');
+  // Each step of a rotation, and its end, which only the condition before can tell from there having been none.
+  if (rotations.includes(type) && (status === 'True' || wasTrue(meshConfig, type))) return event('Normal');
   return undefined;
 }
 

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { ReflectorTransition } from '#kubernetes/types.ts';
 import { components, type Observed } from './plan/observed.ts';
 import type { Step } from './plan/plan-types.ts';
+import { rootRotationOf, rootRotationSteps } from './plan/root-rotation.ts';
 import { rotationOf, rotationSteps } from './plan/rotation.ts';
 
 export interface Metrics {
@@ -10,7 +11,7 @@ export interface Metrics {
   /** `result` is the key of the plan's reason, or `error`. */
   pass(result: string, milliseconds: number): void;
   change(step: Step): void;
-  /** Expiry of authorities and serving certificates, and where the control-plane CA's rotation stands. */
+  /** Expiry of authorities and serving certificates, and where the rotations of the control-plane CA and of the workload root stand. */
   certificates(observed: Observed): void;
   transition(transition: ReflectorTransition): void;
   leading(isLeader: boolean): void;
@@ -56,6 +57,12 @@ export function createMetrics(): Metrics {
     labelNames: ['step'],
     registers,
   });
+  const rootRotation = new Gauge({
+    name: 'osm_operator_workload_root_rotation_step',
+    help: 'Where the rotation of the built-in workload root stands: 1 for that step, 0 for the others; known to the replica that leads',
+    labelNames: ['step'],
+    registers,
+  });
   return {
     registry,
     pass: (result, milliseconds) => passes.observe({ result }, milliseconds / 1000),
@@ -72,6 +79,8 @@ export function createMetrics(): Metrics {
         const served = serving[certificate];
         if (served !== undefined) expiry.set({ certificate }, served.notAfter / 1000);
       }
+      const rootStep = rootRotationOf(observed).step;
+      for (const step of rootRotationSteps) rootRotation.set({ step }, step === rootStep ? 1 : 0);
       if (controlPlaneCa.kind !== 'present') return;
       const now = rotationOf(controlPlaneCa.authority, observed).step;
       for (const step of rotationSteps) rotation.set({ step }, step === now ? 1 : 0);
@@ -83,6 +92,7 @@ export function createMetrics(): Metrics {
       // What another replica does from now on is not known here.
       expiry.reset();
       rotation.reset();
+      rootRotation.reset();
     },
   };
 }

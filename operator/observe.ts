@@ -12,7 +12,8 @@ import {
 import { parseMeshConfig } from '#crds/parse.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import { rotateAnnotation } from './ca-secret.ts';
-import { readAuthority, readServingCertificate, readTrusted } from './certificate-secrets.ts';
+import { readAuthority, readServingCertificate, readTrusted, readWorkloadRoot } from './certificate-secrets.ts';
+import { rotateRootAnnotation } from './root-secret.ts';
 import type { OwnWrites } from './own-writes.ts';
 import type { DesiredMesh, ManagedObject, Observed } from './plan/observed.ts';
 import type { Stores } from './stores.ts';
@@ -21,20 +22,23 @@ export interface ObserveOptions {
   readonly namespace: string;
   readonly defaults: Observed['defaults'];
   readonly waits: Observed['waits'];
+  readonly rootWaits: Observed['rootWaits'];
   readonly replicas?: Observed['replicas'];
   readonly injectorAnswers?: Observed['injectorAnswers'];
+  readonly controllers?: Observed['controllers'];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
 export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptions): Observed {
-  const { namespace, defaults, waits, replicas, injectorAnswers, now } = options;
+  const { namespace, defaults, waits, rootWaits, replicas, controllers, injectorAnswers, now } = options;
   const secret = (name: string): ManagedObject | undefined => storedSecret(stores, writes, `${namespace}/${name}`, now);
   const controlPlaneCa = readAuthority(secret(controlPlaneCaSecretName), controlPlaneCaSecretName);
   const tls = {
     [injectorName]: secret(tlsSecretName(injectorName)),
     [controllerName]: secret(tlsSecretName(controllerName)),
   };
+  const annotations = stores.meshConfigs.store.get(`${namespace}/${meshConfigName}`)?.metadata.annotations;
   const owner = stores.ownerRole.store.get(ownerRoleName);
   const ownWrites = writes.overlay(
     [...stores.managed, ...stores.secrets].flatMap((reflector) => [...reflector.store.values()]),
@@ -59,7 +63,7 @@ export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptio
     managed,
     guard: guardState(stores, writes, namespace, now),
     controlPlaneCa,
-    workloadRoot: readAuthority(secret(workloadRootSecretName), workloadRootSecretName),
+    workloadRoot: readWorkloadRoot(secret(workloadRootSecretName), workloadRootSecretName),
     rootCertificates: [...stores.rootCertificates.store.values()],
     serving: {
       [injectorName]: readServingCertificate(tls[injectorName]),
@@ -69,9 +73,10 @@ export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptio
     replicas,
     injectorAnswers,
     waits,
-    rotationRequest: stores.meshConfigs.store.get(`${namespace}/${meshConfigName}`)?.metadata.annotations?.[
-      rotateAnnotation
-    ],
+    rotationRequest: annotations?.[rotateAnnotation],
+    controllers,
+    rootWaits,
+    rootRequest: annotations?.[rotateRootAnnotation],
   };
 }
 

@@ -6,8 +6,9 @@ import { createAuthorities } from './authorities.ts';
 import { injectorAnswers } from './handshake.ts';
 import { storedSecret } from './observe.ts';
 import { OwnWrites } from './own-writes.ts';
-import { type ManagedObject, refOf, type RotationWaits } from './plan/observed.ts';
+import { type ManagedObject, refOf, type RootWaits, type RotationWaits } from './plan/observed.ts';
 import type { Step } from './plan/plan-types.ts';
+import { defaultRootWaits } from './plan/root-rotation.ts';
 import { defaultWaits } from './plan/rotation.ts';
 import { createReconciler, type Pass } from './reconcile.ts';
 import { createStores, type Stores } from './stores.ts';
@@ -18,6 +19,8 @@ export interface OperatorOptions {
   readonly defaults: { readonly image: string; readonly envoyImage: string };
   /** Of the control-plane CA's rotation, for tests; the design's by default. */
   readonly waits?: RotationWaits;
+  /** Of the workload root's rotation, for tests. */
+  readonly rootWaits?: RootWaits;
   /** Milliseconds since the epoch; `Date.now` by default. */
   readonly now?: () => number;
   /** Asked before each write; false when another replica leads. Always true by default. */
@@ -25,7 +28,7 @@ export interface OperatorOptions {
   readonly onTransition: (transition: ReflectorTransition) => void;
   readonly onChange: (step: Step, object: string) => void;
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
-  /** Called when the API server did not say which replicas to ask for their certificates; the rotation waits. */
+  /** Called when the API server did not say which replicas there are, or what they report; the rotation waits. */
   readonly onUnasked?: (error: unknown) => void;
   /** For tests without a Service network: whether the injector answers at its Service. */
   readonly askInjector?: (rootsPem: string) => Promise<boolean>;
@@ -45,7 +48,7 @@ export interface Operator {
 }
 
 export function createOperator(options: OperatorOptions): Operator {
-  const { client, namespace, defaults, waits = defaultWaits, now = Date.now } = options;
+  const { client, namespace, defaults, waits = defaultWaits, rootWaits = defaultRootWaits, now = Date.now } = options;
   const stores = createStores({ client, namespace, onTransition: options.onTransition });
   const writes = new OwnWrites();
   const applier = createApplier(client, writes, now);
@@ -70,6 +73,7 @@ export function createOperator(options: OperatorOptions): Operator {
     namespace,
     defaults,
     waits,
+    rootWaits,
     now,
     onCondition: options.onCondition,
     onUnasked: options.onUnasked ?? (() => {}),

@@ -15,10 +15,12 @@ import { notThisMesh } from './plan/not-this-mesh.ts';
 import type { DesiredMesh, Observed } from './plan/observed.ts';
 import { plan } from './plan/plan.ts';
 import type { Plan } from './plan/plan-types.ts';
+import { mustAskControllers } from './plan/root-rotation.ts';
 import { mustAskReplicas } from './plan/rotation.ts';
 import { type ConditionValue, status } from './plan/status.ts';
 import { type MeshStatus, nextStatus, sameStatus } from './status-object.ts';
 import type { Stores } from './stores.ts';
+import { readReplicaReports } from './replica-reports.ts';
 import { askReplicas } from './replicas.ts';
 
 /** After a refusal by the API server. */
@@ -26,7 +28,8 @@ const rejectedMs = 60_000;
 /** Nothing in a store tells when a Service begins to answer. */
 const unansweredMs = 500;
 
-export interface ReconcilerOptions extends Omit<ObserveOptions, 'now' | 'replicas' | 'injectorAnswers'> {
+export interface ReconcilerOptions
+  extends Omit<ObserveOptions, 'now' | 'replicas' | 'controllers' | 'injectorAnswers'> {
   readonly client: KubernetesClient;
   readonly stores: Stores;
   readonly writes: OwnWrites;
@@ -35,7 +38,7 @@ export interface ReconcilerOptions extends Omit<ObserveOptions, 'now' | 'replica
   readonly now: () => number;
   /** Called when a condition's status or reason changed. */
   readonly onCondition: (meshConfig: KubeObject, condition: Condition) => void;
-  /** Called when the API server did not say which replicas to ask for their certificates. */
+  /** Called when the API server did not say which replicas there are, or what they report. */
   readonly onUnasked: (error: unknown) => void;
   /** Whether the injector answers at its Service, to whoever trusts these roots (PEM). */
   readonly askInjector: (rootsPem: string) => Promise<boolean>;
@@ -64,17 +67,32 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     return object.status as Partial<MeshStatus> | undefined;
   }
 
-  /** Replicas are asked only while a rotation of the CA depends on their answers. */
+  /** Replicas are asked only while a rotation depends on their answers. */
   async function observeAll(): Promise<Observed> {
     const observed = observe(stores, writes, { ...options, now: now() });
+    const [replicas, controllers] = await Promise.all([served(observed), reported(observed)]);
+    return { ...observed, replicas, controllers };
+  }
+
+  async function served(observed: Observed): Promise<Observed['replicas']> {
     const { controlPlaneCa: ca } = observed;
-    if (!mustAskReplicas(observed) || ca.kind !== 'present') return observed;
+    if (!mustAskReplicas(observed) || ca.kind !== 'present') return undefined;
     try {
-      return { ...observed, replicas: await askReplicas({ client, namespace, rootsPem: ca.authority.rootsPem }) };
+      return await askReplicas({ client, namespace, rootsPem: ca.authority.rootsPem });
     } catch (error) {
       // An answer that is not there holds the rotation up, and nothing else.
       options.onUnasked(error);
-      return { ...observed, replicas: [] };
+      return [];
+    }
+  }
+
+  async function reported(observed: Observed): Promise<Observed['controllers']> {
+    if (!mustAskControllers(observed)) return undefined;
+    try {
+      return await readReplicaReports({ client, namespace, now: now() });
+    } catch (error) {
+      options.onUnasked(error);
+      return undefined;
     }
   }
 
@@ -82,8 +100,9 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
    * What a pass left behind. The injector's Service is asked on the way to Ready alone: a mesh that is ready does not cease to be
    * so because one connection of the operator's failed.
    */
-  async function observeAfter(object: KubeObject | undefined, { replicas }: Observed): Promise<Observed> {
-    const observed = observe(stores, writes, { ...options, replicas, now: now() });
+  async function observeAfter(object: KubeObject | undefined, before: Observed): Promise<Observed> {
+    const { replicas, controllers } = before;
+    const observed = observe(stores, writes, { ...options, replicas, controllers, now: now() });
     const { controlPlaneCa: ca } = observed;
     const ready = object && currentStatus(object)?.conditions?.find(({ type }) => type === 'Ready');
     if (object === undefined || ready?.status === 'True' || ca.kind !== 'present') return observed;

@@ -6,11 +6,13 @@ import type { ObservedRootCertificate } from './plan/observed.ts';
 export function observedRootCertificate(object: KubeObject, namespace: string): ObservedRootCertificate {
   const { name } = object.metadata;
   const result = parseMeshRootCertificate(object);
-  if (!result.ok) return { name, secrets: [], authority: undefined };
-  const { tresor, vault } = result.value.spec.provider;
+  // One that no schema accepts may sign, for all that is known here.
+  if (!result.ok) return { name, role: 'active', secrets: [], authority: undefined };
+  const { role, provider } = result.value.spec;
+  const { tresor, vault } = provider;
   const here = (ref: { name: string; namespace: string } | undefined): string | undefined =>
     ref?.namespace === namespace ? ref.name : undefined;
   const authority = here(tresor?.ca.secretRef);
   const secrets = [authority, here(vault?.token?.secretKeyRef), vault?.caSecretRef?.name];
-  return { name, secrets: secrets.filter((secret) => secret !== undefined), authority };
+  return { name, role, secrets: secrets.filter((secret) => secret !== undefined), authority };
 }

@@ -55,6 +55,13 @@ const tlsRules: readonly Rule[] = [
   },
 ];
 
+/** Below the time that a walk from one root to the next takes, roots would be replaced without end. */
+const rotationInterval: Rule = {
+  rule: "duration(self) >= duration('1h')",
+  message: 'interval must be 1h or longer',
+  holds: (self: string) => (durationMs(self) ?? 0) >= 3_600_000,
+};
+
 function atLeastAMinute(field: string): Rule {
   return {
     rule: "duration(self) >= duration('1m')",
@@ -218,6 +225,22 @@ export const certificate = section('The certificates of workloads.', {
   certKeyBitSize: integer(
     'Bits of RSA keys, 2048–4096 (2048 in place of any other number), where keys are RSA or a provider demands it.',
     { default: 2048 },
+  ),
+  rotation: optional(
+    object(
+      'Replaces the built-in root (Secret `osm-ca-bundle`) by itself when it is due; where left out, it is replaced when asked for alone.',
+      {
+        interval: optional(
+          duration(
+            'The age at which the root is replaced, 1h or longer; two thirds of its life where left out, and at most.',
+            {
+              rules: [rotationInterval],
+            },
+          ),
+        ),
+        paused: flag('Stops a rotation where it is, and begins none; both roots stay trusted meanwhile.', false),
+      },
+    ),
   ),
   ingressGateway: optional(
     object(`A client certificate for an ingress gateway in front of the mesh. ${notYet}`, {

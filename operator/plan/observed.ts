@@ -50,7 +50,7 @@ export interface ObservedAuthority {
   readonly rotation: ObservedRotation | undefined;
 }
 
-/** Former CAs beside the one that takes over. The control-plane CA alone has this. */
+/** Former CAs beside the one that takes over. The control-plane CA alone has this; the workload root has an ObservedRootWalk. */
 export interface ObservedRotation {
   /** SHA-256 of each, hex. */
   readonly former: readonly string[];
@@ -102,9 +102,59 @@ export type ObservedCa =
   | { readonly kind: 'unreadable'; readonly message: string }
   | { readonly kind: 'present'; readonly authority: ObservedAuthority };
 
+/** The workload root, and how its rotation stands in its Secret (root-rotation.ts). */
+export type ObservedWorkloadRoot =
+  | Exclude<ObservedCa, { kind: 'present' }>
+  | { readonly kind: 'present'; readonly authority: ObservedAuthority; readonly walk: ObservedRootWalk };
+
+export interface ObservedRootWalk {
+  /** An operator has made the root that signs: a user's own is not replaced. */
+  readonly ours: boolean;
+  /** The other root, which is trusted too; undefined: no rotation is under way. */
+  readonly standby: ObservedStandby | undefined;
+  /** SHA-256 of the root that is to stay in the end, hex. */
+  readonly rotatingTo: string | undefined;
+  /** When what the next step waits for was seen to be so; undefined: not yet. */
+  readonly readySince: number | undefined;
+}
+
+export interface ObservedStandby {
+  /** SHA-256, hex. */
+  readonly fingerprint: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Without its key it can be trusted, and cannot sign. */
+  readonly hasKey: boolean;
+}
+
+/** A pod of the controller that runs; `report` is undefined when it says nothing, or has not said it for too long. */
+export interface ControllerReplica {
+  readonly pod: string;
+  readonly report: RootReport | undefined;
+}
+
+/** Of a replica's report (certificates/replica-report.ts): roots by their SHA-256, hex. */
+export interface RootReport {
+  readonly given: readonly string[];
+  readonly acknowledged: readonly string[];
+  readonly signing: string;
+  readonly needed: readonly string[];
+  /** A few of the sidecars that have not acknowledged all that is given. */
+  readonly behindNamed: readonly string[];
+}
+
+/** How long what a step of the workload root's rotation waits for must be so, in milliseconds. */
+export interface RootWaits {
+  /** Every sidecar has acknowledged the root that is to sign. */
+  readonly switchMs: number;
+  /** Nobody needs the other one. */
+  readonly retireMs: number;
+}
+
 /** What the operator takes from a MeshRootCertificate: Secrets of the control plane's namespace that it names. */
 export interface ObservedRootCertificate {
   readonly name: string;
+  readonly role: 'active' | 'passive' | 'inactive';
   /** Those that the controller must read. */
   readonly secrets: readonly string[];
   /** The Secret of an authority whose key is in the cluster: made when it does not exist. */
@@ -136,7 +186,12 @@ export interface Observed {
   readonly waits: RotationWaits;
   /** Value of the MeshConfig's annotation that asks for a new control-plane CA. */
   readonly rotationRequest: string | undefined;
-  readonly workloadRoot: ObservedCa;
+  readonly workloadRoot: ObservedWorkloadRoot;
+  /** What the controllers say of their sidecars' roots; undefined when they were not asked. */
+  readonly controllers: readonly ControllerReplica[] | undefined;
+  readonly rootWaits: RootWaits;
+  /** Value of the MeshConfig's annotation that asks for a new workload root, or takes its rotation back. */
+  readonly rootRequest: string | undefined;
   readonly rootCertificates: readonly ObservedRootCertificate[];
   /** Absent, unreadable or expired ones are undefined or refused by the plan: they are ours to replace. */
   readonly serving: Readonly<Record<ComponentName, ServingCertificate | undefined>>;

@@ -19,6 +19,19 @@ export type RotationMove =
   /** The former root is trusted no more. */
   | { readonly kind: 'retire' };
 
+/** How the Secret of the workload root changes when its rotation comes one step on (root-rotation.ts). */
+export type RootMove =
+  /** Makes a new root, which stands by. */
+  | { readonly kind: 'begin'; readonly request: string | undefined }
+  /** Wants the other of the two in the end: takes the rotation back, or up again. `to`: its SHA-256. */
+  | { readonly kind: 'turn'; readonly to: string; readonly request: string }
+  /** Notes that what the next step waits for is so since now. */
+  | { readonly kind: 'ready' }
+  /** The two change places: the one that stood by signs from now on. */
+  | { readonly kind: 'switch' }
+  /** The root that stands by is trusted no more. */
+  | { readonly kind: 'retire' };
+
 export type Step =
   | { readonly kind: 'set-guard'; readonly state: GuardState; readonly reason: string }
   /** Make a CA and store it; one that is there already is never touched. `formerPem`: roots that stay trusted beside it. */
@@ -37,6 +50,8 @@ export type Step =
       readonly resourceVersion: string;
       readonly reason: string;
     }
+  /** Change the workload root's Secret, if it is still as it was seen. */
+  | { readonly kind: 'rotate-root'; readonly move: RootMove; readonly resourceVersion: string; readonly reason: string }
   /** Make a root that a MeshRootCertificate names, unless its Secret is there. */
   | { readonly kind: 'make-root'; readonly secret: string; readonly reason: string }
   /** Issue a serving certificate from the control-plane CA, the former one while a rotation waits, and store it. */

@@ -2,8 +2,8 @@
  * `plan`: what the cluster should hold for a MeshConfig, against what it holds. Level-triggered: it knows no former
  * pass, so an operator that starts in the middle of a rollout, of an installation or of a removal goes on from there.
  *
- *     guard armed → authorities → a step of the CA's rotation → serving certificates → trust → accounts
- *       → injector, controller → (injector answers) webhooks → prune
+ *     guard armed → authorities → a step of the CA's rotation → serving certificates → a step of the workload root's rotation
+ *       → trust → accounts → injector, controller → (injector answers) webhooks → prune
  */
 import { controlPlaneObjects } from '#cdk8s/control-plane.ts';
 import type { Manifest, Owner } from '#cdk8s/manifest.ts';
@@ -20,6 +20,7 @@ import { issueSteps, timeToRenewal } from './certificates.ts';
 import { isAvailable, rolloutOf } from './deployments.ts';
 import { components, type DesiredMesh, type Observed, refOf } from './observed.ts';
 import type { Plan, Reason, Step } from './plan-types.ts';
+import { rootStep, type RotationSettings, timeToRootRotation } from './root-rotation.ts';
 import { formerRoots, rotationStep, timeToRotation } from './rotation.ts';
 import { controlPlaneSettings, serviceAccountUid } from './settings.ts';
 import { caBundle, trustFor } from './trust.ts';
@@ -112,6 +113,7 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
       requeueAfter: undefined,
     };
   }
+  const rootRotation = rootStep(spec.certificate.rotation, observed);
   const settings = controlPlaneSettings(spec, owner, observed);
   const workloads = controlPlaneObjects(settings);
   const trust = trustFor(spec.meshName, owner, observed, authority);
@@ -131,6 +133,7 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
       ...guard,
       ...certificateSteps(rotation, () => issueSteps(authority, spec.meshName, observed)),
       ...rootSteps(observed),
+      ...(rootRotation === undefined ? [] : [rootRotation]),
       ...apply(trust, 'trust'),
       { kind: 'check', objects: workloads, reason: 'control-plane' },
       ...apply(
@@ -140,7 +143,7 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
       ...apply(webhooks, 'webhooks'),
       ...unwanted.map((object): Step => ({ kind: 'delete', object, reason: 'no-longer-wanted' })),
     ],
-    requeueAfter: nextPass(observed),
+    requeueAfter: nextPass(observed, { settings: spec.certificate.rotation }),
   };
 }
 
@@ -180,7 +183,13 @@ function authoritySteps(observed: Observed): Step[] {
     });
   }
   if (observed.workloadRoot.kind === 'absent') {
-    steps.push({ kind: 'make-ca', ca: 'workload', reason: 'authority-missing' });
+    const { rootRequest: request } = observed;
+    steps.push({
+      kind: 'make-ca',
+      ca: 'workload',
+      ...(request === undefined ? {} : { request }),
+      reason: 'authority-missing',
+    });
   }
   return steps;
 }
@@ -211,9 +220,15 @@ function mayHaveWebhooks(meshName: string, observed: Observed): boolean {
   return present || isAvailable(rolloutOf(injectorName, observed));
 }
 
-function nextPass(observed: Observed): number {
-  const waits = [timeToRenewal(observed), timeToRotation(observed), longestWait].filter((wait) => wait !== undefined);
-  return Math.max(shortestWait, Math.min(...waits));
+/** `rotation`: of the workload root, where the MeshConfig may be followed. */
+function nextPass(observed: Observed, rotation?: { readonly settings: RotationSettings }): number {
+  const waits = [
+    timeToRenewal(observed),
+    timeToRotation(observed),
+    rotation && timeToRootRotation(rotation.settings, observed),
+    longestWait,
+  ];
+  return Math.max(shortestWait, Math.min(...waits.filter((wait) => wait !== undefined)));
 }
 
 function idle(key: Reason['key'], message: string): Plan {

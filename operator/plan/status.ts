@@ -7,8 +7,10 @@ import { mutatingWebhookName } from '#cdk8s/webhooks.ts';
 import { isAvailable, type Rollout, rolloutOf } from './deployments.ts';
 import { type ComponentName, components, type DesiredMesh, type Observed } from './observed.ts';
 import type { Plan } from './plan-types.ts';
+import { rootVerdict } from './root-status.ts';
 import { rotationOf } from './rotation.ts';
 import { caBundlesOf, isTrusting } from './trust.ts';
+import { no, time, type Verdict, yes } from './verdict.ts';
 
 export const conditionTypes = [
   'Ready',
@@ -19,16 +21,12 @@ export const conditionTypes = [
   'WebhookTrusted',
   'CertificatesValid',
   'ControlPlaneCARotating',
+  'WorkloadRootRotating',
 ] as const;
 
 /** A metav1 condition without its times and generation, which the shell adds. */
-export interface ConditionValue {
+export interface ConditionValue extends Verdict {
   readonly type: (typeof conditionTypes)[number];
-  readonly status: 'True' | 'False' | 'Unknown';
-  /** CamelCase, stable. */
-  readonly reason: string;
-  /** One sentence or more; no counter or time that changes by itself, since each write wakes every watcher. */
-  readonly message: string;
 }
 
 /** How far the plan's steps came. */
@@ -38,8 +36,6 @@ export type Outcome =
   | { readonly kind: 'rejected'; readonly object: string; readonly message: string }
   /** Anything else: tried again by itself. */
   | { readonly kind: 'failed'; readonly message: string };
-
-type Verdict = Omit<ConditionValue, 'type'>;
 
 /** Where a MeshConfig says how each component runs. */
 const fieldOf: Readonly<Record<ComponentName, string>> = {
@@ -69,6 +65,7 @@ export function status(desired: DesiredMesh, planned: Plan, observed: Observed, 
     { type: 'WebhookTrusted', ...webhook },
     { type: 'CertificatesValid', ...certificates },
     { type: 'ControlPlaneCARotating', ...rotationVerdict(observed) },
+    { type: 'WorkloadRootRotating', ...rootVerdict(desired, observed) },
   ];
 }
 
@@ -150,11 +147,6 @@ function rotationVerdict(observed: Observed): Verdict {
   }
 }
 
-/** To the second, as in Kubernetes' own times. */
-function time(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
 function controlPlaneVerdict(rollouts: readonly Rollout[]): Verdict {
   for (const rollout of rollouts) {
     if (isAvailable(rollout)) continue;
@@ -224,12 +216,4 @@ function readyVerdict(accepted: Verdict, stalled: Verdict, waiting: Verdict | un
   if (stalled.status === 'True') return no(stalled.reason, stalled.message);
   if (waiting !== undefined) return no(waiting.reason, waiting.message);
   return yes('MeshReady', 'The mesh is ready.');
-}
-
-function yes(reason: string, message: string): Verdict {
-  return { status: 'True', reason, message };
-}
-
-function no(reason: string, message: string): Verdict {
-  return { status: 'False', reason, message };
 }

@@ -2,6 +2,7 @@ import type { Owner } from '#cdk8s/manifest.ts';
 import { parseMeshConfig } from '#crds/parse.ts';
 import type { DesiredMesh, ManagedObject, Observed, ServingCertificate } from '#operator/plan/observed.ts';
 import type { Plan, Step } from '#operator/plan/plan-types.ts';
+import { defaultRootWaits } from '#operator/plan/root-rotation.ts';
 import { defaultWaits } from '#operator/plan/rotation.ts';
 
 export const now = Date.parse('2026-06-01T12:00:00Z');
@@ -48,7 +49,13 @@ export function observed(changes: Partial<Observed> = {}): Observed {
     managed: [],
     guard: 'armed',
     controlPlaneCa: authority,
-    workloadRoot: authority,
+    workloadRoot: {
+      ...authority,
+      walk: { ours: true, standby: undefined, rotatingTo: undefined, readySince: undefined },
+    },
+    controllers: undefined,
+    rootWaits: defaultRootWaits,
+    rootRequest: undefined,
     trusted: [{ fingerprint: 'aa', pem: pem('ROOT') }],
     replicas: undefined,
     injectorAnswers: undefined,
@@ -115,6 +122,8 @@ export function line(step: Step): string {
       return `make-ca ${step.ca}`;
     case 'rotate-ca':
       return `rotate-ca ${step.move.kind}: ${step.reason}`;
+    case 'rotate-root':
+      return `rotate-root ${step.move.kind}: ${step.reason}`;
     case 'make-root':
       return `make-root ${step.secret}`;
     case 'issue':

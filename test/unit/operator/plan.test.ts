@@ -58,7 +58,10 @@ describe('operator/plan', () => {
   });
 
   it('makes the roots that MeshRootCertificates name, but for the one that it makes anyway', () => {
-    const named = (name: string, authority: string | undefined, ...secrets: string[]) => ({ name, authority, secrets });
+    const named = (name: string, authority: string | undefined, ...secrets: string[]) => ({
+      ...{ name, authority, secrets },
+      role: 'active' as const,
+    });
     const rootCertificates = [
       named('b', 'root-b', 'root-b'),
       named('a', 'osm-ca-bundle', 'osm-ca-bundle'),

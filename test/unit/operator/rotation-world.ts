@@ -208,6 +208,8 @@ export class World {
         return this.#authorities.make(step);
       case 'rotate-ca':
         return this.#authorities.rotate(step);
+      case 'rotate-root':
+        return this.#authorities.rotateRoot(step);
       case 'make-root':
         return this.#authorities.makeRoot(step.secret);
       case 'issue':
@@ -270,19 +272,23 @@ export class World {
         const patch = body as { metadata: { annotations: Nulls; resourceVersion: string }; data: Nulls };
         const before = this.caSecret;
         if (before.metadata.resourceVersion !== patch.metadata.resourceVersion) throw new Error('409');
-        const annotations = merged(before.metadata.annotations, patch.metadata.annotations);
-        return this.#store({
-          ...before,
-          metadata: { ...before.metadata, annotations },
-          data: merged(before.data, patch.data),
-        });
+        return this.#store(mergePatched(before, patch));
       },
     };
     return client as unknown as KubernetesClient;
   }
 }
 
-type Nulls = Readonly<Record<string, string | null>>;
+export type Nulls = Readonly<Record<string, string | null>>;
+
+/** A Secret after a merge patch of its data and annotations. */
+export function mergePatched(
+  before: ManagedObject,
+  patch: { readonly metadata: { readonly annotations: Nulls }; readonly data: Nulls },
+): ManagedObject {
+  const annotations = merged(before.metadata.annotations, patch.metadata.annotations);
+  return { ...before, metadata: { ...before.metadata, annotations }, data: merged(before.data, patch.data) };
+}
 
 function merged(before: Record<string, string> = {}, patch: Nulls): Record<string, string> {
   return Object.fromEntries(

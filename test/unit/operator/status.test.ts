@@ -39,6 +39,7 @@ const ready = {
   WebhookTrusted: 'True Trusted',
   CertificatesValid: 'True Valid',
   ControlPlaneCARotating: 'False NotRotating',
+  WorkloadRootRotating: 'False Off',
 };
 
 /** How kstatus (cli-utils, `checkGenericProperties`) reads conditions. */
@@ -55,7 +56,7 @@ describe('operator/status', () => {
     assert.equal(kstatus(conditions), 'Current');
   });
 
-  it('always says all eight, each with a sentence', () => {
+  it('always says all nine, each with a sentence', () => {
     for (const seen of [observed(), complete(), observed({ controlPlaneCa: { kind: 'absent' } })]) {
       const conditions = conditionsOf(seen);
       assert.deepEqual(
