@@ -28,6 +28,8 @@ export interface CertificateSource {
   readonly trouble: Trouble | undefined;
   /** Its roots under its trust domain; empty while none is known. */
   trust(): Trust;
+  /** As much of it as its next certificate may lead to: one root where the provider says which, and all otherwise. */
+  signs(): Trust;
   /** Takes up what the MeshRootCertificate and the Secrets say now. Never throws: what is wrong is its trouble. */
   refresh(source: Source): Promise<void>;
   /** A certificate led to this root. */
@@ -87,6 +89,10 @@ export function createCertificateSource(first: Source, options: SourceOptions): 
       return makingTrouble ?? discoveryTrouble;
     },
     trust: () => (roots === '' ? new Map() : new Map([[source.trustDomain, roots]])),
+    signs() {
+      const root = made?.provider.signsUnder ?? roots;
+      return root === '' ? new Map() : new Map([[source.trustDomain, root]]);
+    },
     async refresh(next) {
       source = next;
       try {

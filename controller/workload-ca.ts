@@ -211,14 +211,14 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
 
   /** What the certificates at hand lead to, and those that are made now. */
   function inUse(): Trust {
-    const signer = sources.get(signingKey)?.trust() ?? noTrust;
+    const signer = sources.get(signingKey)?.signs() ?? noTrust;
     return mergeTrust([signer, ...new Set((cache?.inUse() ?? []).flatMap((one) => leadsTo.get(one) ?? []))], now());
   }
 
   /** True when this source signs: from now on, or already. False while sidecars do not trust it yet. */
   function useSigner(source: CertificateSource): boolean {
     const { made } = source;
-    const roots = source.trust();
+    const roots = source.signs();
     const { trustDomain } = source.source;
     if (made === undefined || roots.size === 0 || !covers(spread.roots, roots)) return false;
     const { lifetimeMs, keyType } = wanted(trustDomain);

@@ -102,7 +102,9 @@ describe('controller/workload-ca', () => {
       provide(spec, known) {
         const provider = made.get(nameOf(spec));
         if (provider === undefined) throw new CertificateError('ca-secret-missing', `no ${nameOf(spec)}`);
-        return Promise.resolve(known?.provider === provider ? known : { id: nameOf(spec), provider });
+        return Promise.resolve(
+          known?.provider === provider ? known : { id: `${nameOf(spec)} ${provider.signsUnder ?? ''}`, provider },
+        );
       },
       throwAway: { namespace: 'osm-system', name: 'throw-away' },
       remember: ({ name }) => remembered.push(name),
@@ -434,5 +436,37 @@ describe('controller/workload-ca', () => {
     assert.ok(widened > 0);
     assert.equal(signerOf(issued[0]), 'one');
     assert.equal(issued.length, 2);
+  });
+
+  it('trusts the root that stands by the built-in one, needs it when the two change places alone, and makes one certificate of each', async () => {
+    const [old, next] = [
+      await createAuthority({ now: Date.now(), commonName: 'old' }),
+      await createAuthority({ now: Date.now(), commonName: 'next' }),
+    ];
+    made.set('one', createBuiltinProvider(old, Date.now));
+    start();
+    await until('a certificate', () => issued.length === 1);
+    await until('its root is acknowledged', () => report?.acknowledged.length === 1);
+    acknowledged = false;
+    made.set('one', createBuiltinProvider(old, Date.now, next.rootsPem));
+    const both = ['cluster.local:next', 'cluster.local:old'];
+    await until('both are trusted', () => trustNames().join() === both.join());
+    await lookedAgain();
+    assert.deepEqual([report?.signing, report?.needed], [old.fingerprint, [old.fingerprint]]);
+    assert.deepEqual(report?.given.toSorted(), [next.fingerprint, old.fingerprint].toSorted());
+    assert.deepEqual(report?.acknowledged, [old.fingerprint]);
+    settings = { ...settings, certificateLifetimeMs: 2 * hour };
+    await until('what waits for nobody', () => issued.length === 2);
+    assert.equal(signerOf(issued.at(-1)), 'old');
+
+    acknowledged = true;
+    await until('the acknowledgement', () => report?.acknowledged.length === 2);
+    made.set('one', createBuiltinProvider(next, Date.now, old.rootsPem));
+    await until('the other one signs', () => signerOf(issued.at(-1)) === 'next');
+    await until('nobody needs the former', () => report?.needed.join() === next.fingerprint);
+    assert.deepEqual([report?.signing, trustNames(), issued.length], [next.fingerprint, both, 3]);
+    made.set('one', createBuiltinProvider(next, Date.now));
+    await until('one root is left', () => trustNames().join() === 'cluster.local:next');
+    assert.equal(issued.length, 3);
   });
 });
