@@ -42,6 +42,7 @@ const E2E_ORDER = [
   'workloads',
   'demo',
   'certificates',
+  'root-rotation',
   'faults',
   'removal',
 ];
