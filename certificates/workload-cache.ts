@@ -32,6 +32,8 @@ export type WorkloadCacheEvent =
       /** Milliseconds since 1970; undefined when there is no certificate at all. */
       readonly expiresAt: number | undefined;
     }
+  /** It takes long, and goes on; what it waits for may change. */
+  | { readonly name: 'issue-waits'; readonly account: Account; readonly error: unknown }
   | { readonly name: 'listener-failed'; readonly account: Account; readonly error: unknown };
 
 export interface WorkloadCache {
@@ -48,7 +50,7 @@ export interface WorkloadCache {
   readonly size: number;
   /** When the first of the certificates at hand expires, in milliseconds since 1970; undefined when there is none. */
   earliestExpiry(): number | undefined;
-  /** Identities whose last try failed, with one of their errors and the first end of what they hold. */
+  /** Identities whose last try failed or takes long, with one of their errors and the first end of what they hold. */
   failing(): Failing | undefined;
   /** The certificates at hand, one an identity. */
   inUse(): WorkloadCertificate[];
@@ -72,7 +74,7 @@ interface Entry {
   /** The issuer that made the certificate; another one in use makes it due. */
   issuer: Issuer | undefined;
   failures: number;
-  /** Of the last try, while that failed. */
+  /** Of the last try, while that failed; of the one under way, when it takes long. */
   error: unknown;
   /** Milliseconds since 1970 before which no other try is made. */
   notUntil: number;
@@ -127,22 +129,28 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
   async function issue(entry: Entry): Promise<void> {
     const used = issuer;
     try {
-      const certificate = await used.issueWorkload(entry.account);
+      const certificate = await used.issueWorkload(entry.account, (error) => {
+        if (stopped || !isHeld(entry)) return;
+        entry.error = error;
+        report({ name: 'issue-waits', account: entry.account, error });
+      });
       entry.pending = false;
       if (stopped || !isHeld(entry)) return;
       const { notBefore, notAfter } = certificate;
       entry.certificate = certificate;
       entry.renewal = { issuedAt: clock.now(), notBefore, notAfter, spread: random() };
       entry.issuer = used;
-      entry.failures = 0;
-      entry.error = undefined;
-      entry.notUntil = 0;
+      forgive(entry);
       report({ name: 'issued', account: entry.account, certificate });
       for (const listener of [...entry.listeners]) tell(entry, listener, certificate);
       if (used !== issuer) enqueue(entry); // changed while this one was being made
     } catch (error) {
       entry.pending = false;
       if (stopped || !isHeld(entry)) return;
+      if (used !== issuer) {
+        forgive(entry); // who is used no more may well end what is under way
+        return enqueue(entry);
+      }
       entry.failures++;
       entry.error = error;
       const wait = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(entry.failures - 1, 10));
@@ -197,7 +205,7 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
     current: (account) => entries.get(keyOf(account))?.certificate,
     useIssuer(next) {
       issuer = next;
-      for (const entry of entries.values()) entry.notUntil = 0;
+      for (const entry of entries.values()) if (!entry.pending) forgive(entry);
       lookThrough();
     },
     get size() {
@@ -213,7 +221,7 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
       return earliest;
     },
     failing() {
-      const failed = [...entries.values()].filter(({ failures }) => failures > 0);
+      const failed = [...entries.values()].filter(({ error }) => error !== undefined);
       const [first] = failed;
       if (first === undefined) return undefined;
       const ends = failed.map(({ certificate }) => certificate?.notAfter ?? Number.NEGATIVE_INFINITY);
@@ -232,6 +240,13 @@ export function createWorkloadCache(options: WorkloadCacheOptions): WorkloadCach
       waiting.length = 0;
     },
   };
+}
+
+/** What went wrong before says nothing of the next try. */
+function forgive(entry: Entry): void {
+  entry.failures = 0;
+  entry.error = undefined;
+  entry.notUntil = 0;
 }
 
 function newEntry(account: Account): Entry {

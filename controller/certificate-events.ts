@@ -58,6 +58,7 @@ export function certificateEvents(options: CertificateEventsOptions): Certificat
   return {
     onEvent(event, signing) {
       if (event.name === 'issued') return metrics.certificates.inc();
+      if (event.name === 'issue-waits') return tell();
       const { namespace, name } = event.account;
       const account = `${namespace}/${name}`;
       if (event.name === 'listener-failed') {

@@ -62,19 +62,28 @@ export function createCertificateSource(first: Source, options: SourceOptions): 
 
   async function discover({ id, provider }: MadeProvider): Promise<void> {
     discovering = true;
+    const isUsed = (): boolean => !closed && made?.id === id;
     try {
-      const found = await discoverRoots(provider, options.throwAway, options.wanted(source.trustDomain));
-      if (closed || made?.id !== id) return;
+      const wanted = options.wanted(source.trustDomain);
+      const found = await discoverRoots(provider, options.throwAway, wanted, (error) => {
+        if (!isUsed()) return;
+        discoveryTrouble = troubleOf(error);
+        options.changed();
+      });
+      if (!isUsed()) return;
       failures = 0;
       discoveryTrouble = undefined;
       take(found);
     } catch (error) {
+      if (!isUsed()) return;
       failures++;
       notUntil = now() + backoffMs(failures, { firstMs: firstRetryMs, longestMs: longestRetryMs, random: Math.random });
       discoveryTrouble = troubleOf(error);
-      if (!closed) options.changed();
+      options.changed();
     } finally {
       discovering = false;
+      // Another provider took its place meanwhile, and its roots are still to be found.
+      if (!closed && !isUsed()) options.changed();
     }
   }
 

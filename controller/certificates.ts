@@ -69,7 +69,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   });
   let said: { readonly report: ReplicaReport; readonly neededRoots: Trust } | undefined;
   const own = (): CertificateFacts => certificateFacts(ca.state());
-  const facts = (): CertificateFacts =>
+  const look = (): CertificateFacts =>
     withTroubles(
       own(),
       replicas.others().map(({ podName: of, report }) => ({ podName: of, troubles: report.troubles ?? [] })),
@@ -117,7 +117,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
   });
   const events = certificateEvents({
     ...{ log, metrics, record, now: Date.now },
-    facts,
+    facts: look,
     leads: options.leads,
     subject: (name) => (name === undefined ? stores.meshConfig() : stores.rootCertificate(name)),
   });
@@ -125,15 +125,19 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     const now = own();
     return { ...now, troubles: now.troubles.length };
   });
+  const told = ({ signing, validating, troubles }: CertificateFacts): string =>
+    JSON.stringify([signing, validating, troubles]);
+  /** What was read last: a trouble that comes and goes between two looks may have been read, and must be read away again. */
   let known = '';
+  function facts(): CertificateFacts {
+    const now = look();
+    known = told(now);
+    return now;
+  }
   function tell(): void {
     publish();
     events.tell();
-    const { signing, validating, troubles } = facts();
-    const told = JSON.stringify([signing, validating, troubles]);
-    if (told === known) return;
-    known = told;
-    options.onFacts();
+    if (told(look()) !== known) options.onFacts();
   }
   let telling: NodeJS.Timeout | undefined;
 

@@ -251,9 +251,9 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
 
   function issuerOf(source: CertificateSource, trustDomain: string): Issuer {
     return {
-      async issueWorkload(account) {
+      async issueWorkload(account, onWaiting) {
         if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
-        const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain));
+        const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain), onWaiting);
         const root = new Map([[trustDomain, rootPem]]);
         if (!covers(spread.roots, root)) {
           source.noteRoot(rootPem);

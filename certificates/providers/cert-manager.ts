@@ -19,6 +19,8 @@ export interface CertManagerOptions {
   readonly now: () => number;
   /** How long a request may take, in milliseconds; 60,000 as in OSM. */
   readonly deadlineMs?: number;
+  /** After how long it is told that something waits for cert-manager, in milliseconds; 5,000 where nothing else is said. */
+  readonly patienceMs?: number;
   /** A request that could not be deleted: it stays in the cluster, under our label. */
   readonly onLeftover?: (name: string, error: unknown) => void;
 }
@@ -46,6 +48,14 @@ type State =
 export function createCertManagerProvider(options: CertManagerOptions): Provider {
   const { client, spec, now, deadlineMs = 60_000 } = options;
   const issuer = `${spec.issuer.kind} ${spec.issuer.name}`;
+  const patience = Math.min(options.patienceMs ?? 5_000, deadlineMs);
+  const closing = new AbortController();
+
+  /** In the same words while it is waited for and at the end: what waits for days must not be told anew each minute. */
+  function notSigned(words: string): CertificateError {
+    const message = `cert-manager's ${issuer} has not signed within ${patience / 1_000} s: ${words}`;
+    return new CertificateError('provider-timeout', message);
+  }
 
   async function submit(csrPem: string, lifetimeMs: number): Promise<KubeObject> {
     const body = {
@@ -72,10 +82,18 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
   }
 
   /** Follows the request until it is issued or refused. */
-  async function outcome(submitted: KubeObject): Promise<Extract<State, { kind: 'issued' }>> {
+  async function outcome(
+    submitted: KubeObject,
+    onWords: (words: string) => void,
+  ): Promise<Extract<State, { kind: 'issued' }>> {
     const { name } = submitted.metadata;
-    const signal = AbortSignal.timeout(deadlineMs);
-    let words = 'cert-manager has not looked at it: is its controller running?';
+    const signal = AbortSignal.any([AbortSignal.timeout(deadlineMs), closing.signal]);
+    let words = 'cert-manager has not looked at it; its controller may be down';
+    const hear = (said: string): void => {
+      words = said || words;
+      onWords(words);
+    };
+    hear('');
     for (let look = 1; !signal.aborted; look++) {
       try {
         const known = look === 1 ? submitted : await client.get<KubeObject>(CertificateRequests, name, spec.namespace);
@@ -88,17 +106,19 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
           if (state.kind === 'over') {
             throw new CertificateError(state.reason, `cert-manager's ${issuer} did not sign: ${state.words}`);
           }
-          words = state.words || words;
+          hear(state.words);
         }
       } catch (error) {
         if (!(error instanceof KubernetesError)) throw error;
         // No answer of cert-manager's: an API server that restarts cuts watches, and refuses (403) until it has read its rules.
-        if (!signal.aborted) words = error.words;
+        if (!signal.aborted) hear(error.words);
       }
       await pause(againMs, signal);
     }
-    const message = `cert-manager's ${issuer} has not signed within ${deadlineMs / 1_000} s: ${words}`;
-    throw new CertificateError('provider-timeout', message);
+    if (closing.signal.aborted) {
+      throw new CertificateError('provider-unreachable', `cert-manager's ${issuer} is used no more`);
+    }
+    throw notSigned(words);
   }
 
   async function* versionsOf(known: KubeObject, signal: AbortSignal): AsyncGenerator<KubeObject> {
@@ -119,13 +139,25 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
 
   return {
     kind: 'cert-manager',
-    async issue(account, { trustDomain, lifetimeMs, keyType }) {
+    async issue(account, { trustDomain, lifetimeMs, keyType }, onWaiting) {
       const request = await createSigningRequest(account, trustDomain, keyType);
       const submitted = await submit(request.csrPem, lifetimeMs);
+      let words = '';
+      let late = false;
+      const tell = (): void => onWaiting?.(notSigned(words));
+      const timer = setTimeout(() => {
+        late = true;
+        tell();
+      }, patience);
       try {
-        const answer = await outcome(submitted);
+        const answer = await outcome(submitted, (said) => {
+          const news = said !== words;
+          words = said;
+          if (late && news) tell();
+        });
         return accept(answer, { account, trustDomain, request, now: now() });
       } finally {
+        clearTimeout(timer);
         const { name, uid } = submitted.metadata;
         await client
           .delete(CertificateRequests, name, spec.namespace, uid === undefined ? {} : { uid })
@@ -134,7 +166,7 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
     },
     // An issuer says nothing of its roots; `status.ca` of a request does.
     publishedRoots: () => Promise.resolve(undefined),
-    close: () => undefined,
+    close: () => closing.abort(),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What all providers of workload certificates have in common. */
 import type { Accepted } from '../accept.ts';
+import type { CertificateError } from '../error.ts';
 import type { KeyType } from '../keys.ts';
 import type { Account } from '../names.ts';
 import type { SecretName } from '../secret-store.ts';
@@ -54,16 +55,25 @@ export interface Wanted {
 
 export interface Provider {
   readonly kind: ProviderKind;
-  /** A new certificate with a new key, and the root above it. Throws a CertificateError with the provider's own words. */
-  issue(account: Account, wanted: Wanted): Promise<Accepted>;
+  /**
+   * A new certificate with a new key, and the root above it. Throws a CertificateError with the provider's own words.
+   * `onWaiting` is told when they are not enough for an error yet: the provider may only be slow.
+   */
+  issue(account: Account, wanted: Wanted, onWaiting?: (error: CertificateError) => void): Promise<Accepted>;
   /** PEM roots, as far as the provider tells them without issuing; undefined where only a certificate shows them. */
   publishedRoots(): Promise<string | undefined>;
   /** PEM of that one of them which its certificates lead to, where it is known before one is issued. */
   readonly signsUnder?: string;
+  /** It is used no more: what is under way ends now, with an error. */
   close(): void;
 }
 
 /** PEM of what peers must trust: asked for, or read off a certificate that nobody uses and whose key is dropped. */
-export async function discoverRoots(provider: Provider, throwAway: Account, wanted: Wanted): Promise<string> {
-  return (await provider.publishedRoots()) ?? (await provider.issue(throwAway, wanted)).rootPem;
+export async function discoverRoots(
+  provider: Provider,
+  throwAway: Account,
+  wanted: Wanted,
+  onWaiting?: (error: CertificateError) => void,
+): Promise<string> {
+  return (await provider.publishedRoots()) ?? (await provider.issue(throwAway, wanted, onWaiting)).rootPem;
 }

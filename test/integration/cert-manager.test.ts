@@ -19,6 +19,7 @@ import {
   ClusterIssuers,
   installCertManager,
   Issuers,
+  issuerSecret,
   makeIssuer,
   startCertManager,
 } from '#test/support/cert-manager.ts';
@@ -49,7 +50,9 @@ describe('the cert-manager provider', function () {
     manager = await startCertManager(server);
     const root = await createAuthority({ now: Date.now(), commonName: 'company root' });
     authority = await intermediateOf(root, 'company intermediate');
-    for (const where of [namespace, clusterIssuerNamespace]) await storeAuthority('own-ca', where, authority);
+    for (const where of [namespace, clusterIssuerNamespace]) {
+      await admin.apply(Secrets, issuerSecret('own-ca', where, authority), { fieldManager: 'test', force: true });
+    }
     await makeIssuer(admin, manager, {
       kind: Issuers,
       name: 'osm-ca',
@@ -65,26 +68,18 @@ describe('the cert-manager provider', function () {
     await server?.stop();
   });
 
-  /** As cert-manager keeps an authority. */
-  async function storeAuthority(name: string, where: string, of: CertificateAuthority): Promise<void> {
-    const base64 = (text: string): string => Buffer.from(text).toString('base64');
-    const data = {
-      'tls.crt': base64(of.certificatePem),
-      'tls.key': base64(of.privateKey.revealText()),
-      'ca.crt': base64(of.rootsPem),
-    };
-    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: where }, data };
-    await admin.apply(Secrets, secret, { fieldManager: 'test', force: true });
-  }
-
-  function provider(name: string, kind = 'Issuer', options: { group?: string; deadlineMs?: number } = {}): Provider {
-    const { group = 'cert-manager.io', deadlineMs } = options;
+  function provider(
+    name: string,
+    kind = 'Issuer',
+    options: { group?: string; deadlineMs?: number; patienceMs?: number } = {},
+  ): Provider {
+    const { group = 'cert-manager.io', ...times } = options;
     return createCertManagerProvider({
       client: own,
       spec: { kind: 'cert-manager', namespace, issuer: { name, kind, group } },
       now: Date.now,
       onLeftover: (_, error) => leftovers.push(error),
-      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+      ...times,
     });
   }
 
@@ -157,6 +152,37 @@ describe('the cert-manager provider', function () {
     );
     const outside = provider('any', 'StepIssuer', { group: 'certmanager.step.sm', deadlineMs: 1_000 });
     await refused(outside.issue(account, wanted), 'provider-timeout', /StepIssuer any has not signed within 1 s/);
+    assert.deepEqual(await requests(), []);
+  });
+
+  it('tells early what it waits for, in the words of the end, and signs all the same when the issuer appears', async () => {
+    const told: CertificateError[] = [];
+    const issuing = provider('late', 'Issuer', { patienceMs: 200 }).issue(account, wanted, (error) => told.push(error));
+    await eventually('what it waits for', async () => told.some(({ message }) => message.includes('not found')), {
+      everyMs: 20,
+      state: async () => told.map(String).join('\n'),
+    });
+    for (const { reason, message } of told) {
+      assert.equal(reason, 'provider-timeout');
+      assert.match(message, /^cert-manager's Issuer late has not signed within 0\.2 s: /);
+    }
+    assert.equal(new Set(told.map(({ message }) => message)).size, told.length, 'nothing is told twice');
+    await makeIssuer(admin, manager, {
+      kind: Issuers,
+      name: 'late',
+      namespace,
+      spec: { ca: { secretName: 'own-ca' } },
+    });
+    assert.equal((await issuing).rootPem, authority.rootsPem);
+    assert.deepEqual(await requests(), []);
+  });
+
+  it('ends what is under way when it is used no more, and takes its requests back', async () => {
+    const closing = provider('none');
+    const issuing = refused(closing.issue(account, wanted), 'provider-unreachable', /Issuer none is used no more/);
+    await eventually('the request', async () => (await requests())[0], { everyMs: 20 });
+    closing.close();
+    await issuing;
     assert.deepEqual(await requests(), []);
   });
 

@@ -25,6 +25,7 @@ import {
   type CertManager,
   installCertManager,
   Issuers,
+  issuerSecret,
   makeIssuer,
   startCertManager,
 } from '#test/support/cert-manager.ts';
@@ -113,12 +114,7 @@ describe('certificate providers behind the whole controller', function () {
     roots.set('built-in', authority);
     for (const each of roots.values()) hide(each.privateKey.revealText());
 
-    const certManagerCa = of('cert-manager');
-    await secret('issuer-ca', {
-      'tls.crt': certManagerCa.certificatePem,
-      'tls.key': certManagerCa.privateKey.revealText(),
-      'ca.crt': certManagerCa.rootsPem,
-    });
+    await applyAll(admin, [issuerSecret('issuer-ca', namespace, of('cert-manager'))]);
     const spec = { ca: { secretName: 'issuer-ca' } };
     await makeIssuer(admin, manager, { kind: Issuers, name: 'mesh', namespace, spec });
 

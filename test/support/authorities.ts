@@ -32,6 +32,8 @@ export async function intermediateOf(
       new x509.BasicConstraintsExtension(true, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
       await x509.SubjectKeyIdentifierExtension.create(spki),
+      // As every real authority: of two roots of one name, it says which is meant.
+      await x509.AuthorityKeyIdentifierExtension.create(above.issuer.publicKey),
     ],
   });
   return parseAuthority(`${certificate.toString('pem')}\n${above.certificatePem}`, key, now);

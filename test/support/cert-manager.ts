@@ -4,6 +4,7 @@ import { globSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import type { CertificateAuthority } from '#certificates/ca.ts';
 import type { Client } from '#kubernetes/client.ts';
 import { CustomResourceDefinitions, Namespaces } from '#kubernetes/kinds.ts';
 import type { Kind, KubeObject } from '#kubernetes/types.ts';
@@ -28,16 +29,22 @@ export interface CertManager {
   stop(): Promise<void>;
 }
 
+export async function certManagerDefinitions(): Promise<KubeObject[]> {
+  const directory = join(dirname(await ensureCertManager()), 'crds');
+  const files = await Promise.all(
+    globSync(join(directory, '*.yaml'))
+      .toSorted()
+      .map((file) => readFile(file, 'utf8')),
+  );
+  return files
+    .flatMap((text) => parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null))
+    .flatMap((object) => (object?.kind === 'CustomResourceDefinition' ? [object] : []));
+}
+
 /** Applies its CRDs; done when the API serves them. */
 export async function installCertManager(admin: Client): Promise<void> {
-  const directory = join(dirname(await ensureCertManager()), 'crds');
-  for (const file of globSync(join(directory, '*.yaml')).toSorted()) {
-    for (const document of parseAllDocuments(await readFile(file, 'utf8'))) {
-      const object = document.toJS() as KubeObject | null;
-      if (object?.kind === 'CustomResourceDefinition') {
-        await admin.apply(CustomResourceDefinitions, object, { fieldManager: 'test' });
-      }
-    }
+  for (const definition of await certManagerDefinitions()) {
+    await admin.apply(CustomResourceDefinitions, definition, { fieldManager: 'test' });
   }
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: clusterIssuerNamespace } };
   await admin.apply(Namespaces, namespace, { fieldManager: 'test' });
@@ -82,6 +89,17 @@ export async function startCertManager(server: ApiServer, options: { approve?: b
 
 function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
+}
+
+/** The Secret of a CA issuer, as cert-manager keeps an authority. */
+export function issuerSecret(name: string, namespace: string, of: CertificateAuthority): KubeObject {
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const data = {
+    'tls.crt': base64(of.certificatePem),
+    'tls.key': base64(of.privateKey.revealText()),
+    'ca.crt': base64(of.rootsPem),
+  };
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, data };
 }
 
 /** Makes an issuer and waits until cert-manager calls it ready. */

@@ -20,22 +20,27 @@ interface TestIssuer extends Issuer {
   broken: boolean;
   /** While true, answers wait for `release`. */
   holding: boolean;
+  /** Says to who asked last what is waited for. */
+  wait(error: unknown): void;
   release(): void;
 }
 
 function createTestIssuer(clock: TestClock, lifetimeMs = hour): TestIssuer {
   const asked: string[] = [];
   let held: (() => void)[] = [];
+  let waiting: (error: unknown) => void = () => undefined;
   return {
     asked,
     broken: false,
     holding: false,
+    wait: (error) => waiting(error),
     release() {
       for (const go of held.splice(0)) go();
       held = [];
     },
-    async issueWorkload(account): Promise<WorkloadCertificate> {
+    async issueWorkload(account, onWaiting): Promise<WorkloadCertificate> {
       asked.push(account.name);
+      waiting = onWaiting;
       const number = asked.length;
       if (this.holding) await new Promise<void>((resolve) => held.push(resolve));
       if (this.broken) throw new Error('the issuer is down');
@@ -226,6 +231,45 @@ describe('the workload cache', () => {
     assert.deepEqual(next.asked.sort(), ['buyer', 'seller']);
     assert.equal(told.filter((line) => line.startsWith('a')).length, 2);
     assert.ok(['certificate 1', 'certificate 2'].includes(cache.current(seller)?.fingerprint ?? ''));
+    cache.stop();
+  });
+
+  it('says of an issue that takes long what it waits for, until it is done', async () => {
+    const { cache, issuer, events, told, follow } = set();
+    issuer.holding = true;
+    follow('a', buyer);
+    await settle();
+    assert.equal(cache.failing(), undefined);
+    const error = new Error('nobody has looked at it');
+    issuer.wait(error);
+    assert.deepEqual(cache.failing(), { accounts: 1, error, expiresAt: undefined });
+    assert.deepEqual(events, [{ name: 'issue-waits', account: buyer, error }], 'no try has failed');
+    issuer.release();
+    await settle();
+    assert.equal(cache.failing(), undefined);
+    assert.equal(told.length, 1);
+    cache.stop();
+  });
+
+  it('asks the next issuer at once when the former one ends what was under way', async () => {
+    const { clock, cache, issuer, events, told, follow } = set();
+    issuer.holding = true;
+    follow('a', buyer);
+    await settle();
+    issuer.wait(new Error('nobody has looked at it'));
+    issuer.broken = true;
+    const next = createTestIssuer(clock);
+    cache.useIssuer(next);
+    issuer.release();
+    await settle();
+    assert.deepEqual(next.asked, ['buyer']);
+    assert.equal(told.length, 1);
+    assert.equal(cache.failing(), undefined);
+    assert.deepEqual(
+      events.map(({ name }) => name),
+      ['issue-waits', 'issued'],
+      'that the former one failed is nothing to tell',
+    );
     cache.stop();
   });
 
