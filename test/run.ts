@@ -43,6 +43,7 @@ const E2E_ORDER = [
   'demo',
   'certificates',
   'root-rotation',
+  'provider-switch',
   'faults',
   'removal',
 ];

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { COMPONENTS, type Component, commandOf, componentNamed, writeConfiguration } from './components.ts';
 import { bringDown } from './down.ts';
-import { buildImages } from './image-store.ts';
+import { buildImage, buildImages } from './image-store.ts';
+import type { ImageRecipe } from './images.ts';
 import { loadArchive, loadStored, presentImages } from './image-load.ts';
 import { ADDRESSES, CLUSTER_DOMAIN, kubeconfigOf, type Layout, layoutOf } from './layout.ts';
 import { withLock } from './lock.ts';
@@ -166,6 +167,12 @@ export class Cluster {
   async loadImages(say: Say = () => undefined): Promise<string[]> {
     const images = await buildImages(say);
     return this.exclusively(say, () => loadStored(this.layout, images));
+  }
+
+  /** Builds and imports one more image, unless it is there just so. */
+  async loadImage(recipe: ImageRecipe, say: Say = () => undefined): Promise<void> {
+    const image = await buildImage(recipe, say);
+    await this.exclusively(say, () => loadStored(this.layout, [image]));
   }
 
   /** Imports image archives of one's own (docker or OCI). Returns the images' names. */

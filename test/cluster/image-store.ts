@@ -57,6 +57,18 @@ export async function buildImages(
   );
 }
 
+/** One image, built when its inputs have changed since it was built last. */
+export async function buildImage(recipe: ImageRecipe, say: (line: string) => void): Promise<StoredImage> {
+  const images = join(cacheDirectory(), 'images');
+  await mkdir(images, { recursive: true });
+  const current = await ensureImage(recipe, say, { build: false });
+  if (current !== undefined) return current;
+  const waiting = (): void => say('waiting for another process that builds images');
+  const built = await withLock(join(images, 'lock'), waiting, () => ensureImage(recipe, say));
+  if (built === undefined) throw new Error(`${recipe.name} was not built`);
+  return built;
+}
+
 /** With `build: false`, undefined instead of building what is not up to date. */
 async function ensureImage(
   recipe: ImageRecipe,

@@ -1,7 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from './paths.ts';
-import { COREDNS_VERSION, ENVOY_VERSION, ensureCoreDns, ensureEnvoy, ensurePause } from './programs.ts';
+import {
+  CERT_MANAGER_VERSION,
+  COREDNS_VERSION,
+  ENVOY_VERSION,
+  ensureCertManager,
+  ensureCoreDns,
+  ensureEnvoy,
+  ensurePause,
+} from './programs.ts';
 
 /** The name that a Dockerfile's FROM gives to the Debian root made here. */
 export const BASE_IMAGE = 'docker.io/library/debian:bookworm-slim';
@@ -21,11 +29,19 @@ export interface ImageRecipe {
 
 const own = (file: string): string => join('test', 'cluster', 'images', file);
 const repository = { kind: 'repository' } as const;
+const program = (make: () => Promise<string>) => ({ kind: 'program', make }) as const;
+
+/** Of no cluster until a test asks for it: hardly anything needs it, and `up` should not wait for 60 MB more. */
+export const certManagerImage: ImageRecipe = {
+  name: `quay.io/jetstack/cert-manager-controller:v${CERT_MANAGER_VERSION}`,
+  dockerfile: own('cert-manager.Dockerfile'),
+  context: program(ensureCertManager),
+  essential: false,
+};
 
 /** The images of a cluster whose Dockerfile is in this checkout; own ones are tagged with the version in package.json. */
 export function imageRecipes(): ImageRecipe[] {
   const { version } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as { version: string };
-  const program = (make: () => Promise<string>) => ({ kind: 'program', make }) as const;
   const all: ImageRecipe[] = [
     {
       name: 'registry.k8s.io/pause:3.10',

@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { Cluster, type Say } from './cluster.ts';
+import type { ImageRecipe } from './images.ts';
 import { type RunResult, run } from './process.ts';
 
 /** What demo and end-to-end tests may do to a cluster, ours or somebody else's. */
@@ -15,6 +16,7 @@ export interface Target {
   enter(command: readonly string[]): string[];
   spawnInside(command: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   loadImages(say?: Say): Promise<string[]>;
+  loadImage(recipe: ImageRecipe, say?: Say): Promise<void>;
   stopComponent(name: string): Promise<void>;
   startComponent(name: string): Promise<void>;
   restartComponent(name: string): Promise<void>;
@@ -78,6 +80,10 @@ class ForeignCluster implements Target {
 
   loadImages(): Promise<string[]> {
     return this.skip('loading images');
+  }
+
+  loadImage({ name }: ImageRecipe): Promise<never> {
+    return this.skip(`loading ${name}`);
   }
 
   stopComponent(name: string): Promise<void> {

@@ -12,7 +12,16 @@ import { type Admissions, watchAdmissions } from './support/admissions.ts';
 import { rootIn, type Signer } from './support/certificates.ts';
 import { lab } from './support/lab.ts';
 import { allProtocolsServer, namespace, workload } from './support/manifests.ts';
-import { answerTo, describeSights, type Peer, type PeerWatch, type Sight, watchPeers } from './support/peers.ts';
+import {
+  allShow,
+  answerTo,
+  describeSights,
+  type Peer,
+  peerOf,
+  type PeerWatch,
+  type Sight,
+  watchPeers,
+} from './support/peers.ts';
 import { assertNoneLost, type SteadyLoad, steadyLoad } from './support/steady-load.ts';
 
 const NS = 'certificates';
@@ -57,7 +66,7 @@ describe('certificates under constant load', () => {
     await lab.apply(['server', 'client'].flatMap((name) => allProtocolsServer({ namespace: NS, name })));
     await Promise.all([lab.rolledOut(NS, 'server', 'client'), lab.rolledOut('osm-system', 'osm-operator')]);
     await lab.setPermissive(true);
-    peers = await Promise.all(['server', 'client'].map(peerOf));
+    peers = await Promise.all(['server', 'client'].map((name) => peerOf(NS, name)));
     roots.set('osm-ca-bundle', await rootIn('osm-ca-bundle'));
     await eventually('the client reaches the server', async () => {
       return (await lab.curl(NS, 'client', 'http://server:8080/')).status === 200;
@@ -193,21 +202,13 @@ describe('certificates under constant load', () => {
     assert.ok(least >= LEAST_LEFT_MS, describeSights(watch.sights));
   });
 
-  async function peerOf(name: string): Promise<Peer> {
-    return { name, host: await lab.podIp(NS, name), port: 8080, serverName: `${name}.${NS}.svc.cluster.local` };
-  }
-
   const apply = (...objects: object[]): Promise<void> => lab.apply(objects);
   const seenSince = (time: number): Sight[] => watch.sights.filter(({ at }) => at >= time);
   const isBy = ({ root, uri }: Sight, by: Signer): boolean =>
     root === by.secret && uri.startsWith(`spiffe://${by.trustDomain}/ns/${NS}/sa/`);
 
-  /** Waits until the last sight of each peer is so. */
-  async function shown(what: string, holds: (sight: Sight) => boolean): Promise<void> {
-    const last = ({ name }: Peer): Sight | undefined => watch.sights.findLast(({ peer }) => peer === name);
-    const look = async (): Promise<boolean> => peers.map(last).every((sight) => sight !== undefined && holds(sight));
-    await eventually(what, look, { state });
-  }
+  const shown = (what: string, holds: (sight: Sight) => boolean): Promise<void> =>
+    allShow(watch, peers, what, holds, state);
 
   const shownBy = (by: Signer): Promise<void> =>
     shown(`certificates of ${by.trustDomain} by ${by.secret}`, (sight) => isBy(sight, by));
@@ -237,29 +238,15 @@ describe('certificates under constant load', () => {
     );
   }
 
-  interface Condition {
-    readonly type: string;
-    readonly status: string;
-    readonly reason: string;
-    readonly message: string;
-  }
-
-  async function condition(type: string): Promise<Condition> {
-    const mesh = await lab.json<{ status: { conditions: readonly Condition[] } }>(['get', ...MESH]);
-    const found = mesh.status.conditions.find((each) => each.type === type);
-    if (found === undefined) throw new Error(`the MeshConfig has no condition ${type}`);
-    return found;
-  }
-
   const state = async (): Promise<string> =>
-    `${describeSights(watch.sights)}\n${(await condition('WorkloadCertificatesIssued')).message}`;
+    `${describeSights(watch.sights)}\n${(await lab.meshCondition('WorkloadCertificatesIssued')).message}`;
 
   /** The walk of the control-plane CA from its beginning to its end; the reasons that the condition gave. */
   async function rotateControlPlaneCa(): Promise<readonly string[]> {
     await eventually(
       'no rotation of the CA is left from before',
       async () => {
-        return (await condition('ControlPlaneCARotating')).status === 'False';
+        return (await lab.meshCondition('ControlPlaneCARotating')).status === 'False';
       },
       { deadlineMs: 240_000 },
     );
@@ -271,7 +258,7 @@ describe('certificates under constant load', () => {
     await eventually(
       'the control-plane CA has been rotated',
       async () => {
-        const now = await condition('ControlPlaneCARotating');
+        const now = await lab.meshCondition('ControlPlaneCARotating');
         ({ message } = now);
         // Replicas that are behind are named under a reason of its own, for however long a kubelet takes.
         const step = now.reason === 'WaitingForReplicas' ? 'RetiringFormerCA' : now.reason;

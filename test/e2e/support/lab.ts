@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ImageRecipe } from '#test/cluster/images.ts';
 import { clusterFor } from '#test/cluster/target.ts';
 import { eventually } from '#test/support/eventually.ts';
 import { oneOffPod } from './manifests.ts';
@@ -278,6 +279,21 @@ async function meshIsUp(): Promise<void> {
   await meshIsReady();
 }
 
+/** A condition of the MeshConfig. */
+export interface MeshCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+async function meshCondition(type: string): Promise<MeshCondition> {
+  const mesh = await json<{ status: { conditions: readonly MeshCondition[] } }>(['get', ...MESH]);
+  const found = mesh.status.conditions.find((each) => each.type === type);
+  if (found === undefined) throw new Error(`the MeshConfig has no condition ${type}`);
+  return found;
+}
+
 async function patchMeshConfig(patch: object): Promise<void> {
   await kubectl(['patch', ...MESH, '--type', 'merge', '-p', JSON.stringify(patch)]);
 }
@@ -338,6 +354,7 @@ export const lab = {
   applyMeshConfig,
   meshIsUp,
   meshIsReady,
+  meshCondition,
   patchMeshConfig,
   meshConfigPatch: ['patch', ...MESH, '--type', 'merge', '-p'],
   setPermissive: async (value: boolean): Promise<void> => {
@@ -350,6 +367,7 @@ export const lab = {
   controlPlaneVersions,
   controllerEndpoint,
   canStopComponents: target.ours,
+  loadImage: (recipe: ImageRecipe): Promise<void> => target.loadImage(recipe),
   restartComponent: (name: string): Promise<void> => target.restartComponent(name),
   serviceAccountKey: (): string | undefined => target.serviceAccountKey(),
 };

@@ -5,7 +5,9 @@
 import type { X509Certificate } from 'node:crypto';
 import { setInterval as every } from 'node:timers/promises';
 import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { eventually } from '#test/support/eventually.ts';
 import { makeClientCertificate, type Signer } from './certificates.ts';
+import { lab } from './lab.ts';
 
 const LOOK_EVERY_MS = 500;
 const HANDSHAKE_MS = 5_000;
@@ -85,6 +87,25 @@ export function watchPeers(peers: readonly Peer[], roots: ReadonlyMap<string, X5
       await running;
     },
   };
+}
+
+/** An account's port 8080, by which its sidecar is known. */
+export async function peerOf(namespace: string, name: string): Promise<Peer> {
+  const serverName = `${name}.${namespace}.svc.cluster.local`;
+  return { name, host: await lab.podIp(namespace, name), port: 8080, serverName };
+}
+
+/** Waits until the last sight of each peer is so. */
+export async function allShow(
+  { sights }: PeerWatch,
+  peers: readonly Peer[],
+  what: string,
+  holds: (sight: Sight) => boolean,
+  state: () => Promise<string>,
+): Promise<void> {
+  const last = ({ name }: Peer): Sight | undefined => sights.findLast(({ peer }) => peer === name);
+  const look = async (): Promise<boolean> => peers.map(last).every((sight) => sight !== undefined && holds(sight));
+  await eventually(what, look, { state });
 }
 
 /** Sights as a line a peer and certificate, for whoever reads a failure. */
