@@ -9,6 +9,8 @@ import type { PodObject } from './objects.ts';
 import type { AccountKey } from './identity.ts';
 import type {
   HttpMatch,
+  InboundRoute,
+  InboundRoutes,
   InboundView,
   OutboundView,
   Peers,
@@ -127,11 +129,20 @@ export function evaluateServer(view: InboundView, call: ArrivingCall): { outcome
   const route = known ? policy.routes.routes.find(({ match }) => matchesRequest(match, request)) : undefined;
   if (route === undefined || request === undefined)
     return refused('server', 'no-route', 'no route matches the request');
-  const also = (route.alsoAllowed ?? []).some(
-    ({ match, allowed }) => allows(allowed, call.source) && matchesRequest(match, request),
-  );
-  if (allows(route.allowed, call.source) || also) return { outcome: 'passed' };
+  if (letsThrough(policy.routes, route, call.source, request)) return { outcome: 'passed' };
   return refused('server', route.denial.key, route.denial.message);
+}
+
+function letsThrough({ grants }: InboundRoutes, route: InboundRoute, source: AccountKey, request: HttpCall): boolean {
+  if (grants !== undefined) {
+    return grants.some(
+      ({ matches, allowed }) => allows(allowed, source) && matches.some((match) => matchesRequest(match, request)),
+    );
+  }
+  const also = (route.alsoAllowed ?? []).some(
+    ({ match, allowed }) => allows(allowed, source) && matchesRequest(match, request),
+  );
+  return allows(route.allowed, source) || also;
 }
 
 /** Whether a request meets the conditions. */

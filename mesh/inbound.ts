@@ -1,6 +1,6 @@
 /** What one pod accepts: a chain for each target port and server name of each of its services. */
 import { hostNames, addressHost, withPorts } from './hosts.ts';
-import { inboundRoutes, tcpPeers } from './permissions.ts';
+import { httpPermissions, tcpPeers } from './permissions.ts';
 import { digest, digestOf } from './intern.ts';
 import { memoised, type MeshModel, type MeshPort, type MeshService, type NameKey } from './model.ts';
 import type { PodObject } from './objects.ts';
@@ -82,9 +82,9 @@ function buildRoutes(model: MeshModel, pod: ProxyPod, { service, ports }: ChainD
   const apexes = (model.apexesOf.get(service.key) ?? []).flatMap((apex) => usedApex(model, apex, service.key, numbers));
   const hosts = [service, ...apexes].flatMap((entry) => serviceHosts(model, entry, pod));
   const domains = [...new Set(withPorts(hosts, numbers))];
-  const routes = memoised(model.memo.permissions, pod.account, () => inboundRoutes(model.access, pod.account));
-  const key = `inbound-routes:${digest(name, ...domains, digestOf(routes))}`;
-  return model.parts.intern(key, () => ({ key, name, domains, routes }));
+  const permissions = memoised(model.memo.permissions, pod.account, () => httpPermissions(model.access, pod.account));
+  const key = `inbound-routes:${digest(name, ...domains, digestOf(permissions))}`;
+  return model.parts.intern(key, () => ({ key, name, domains, ...permissions }));
 }
 
 /** The apex, when its split sends one of these ports here. */

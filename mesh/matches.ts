@@ -132,6 +132,11 @@ function beginningOf(regex: string): string {
   return /[*?{]/.test(regex.charAt(beginning.length)) ? beginning.slice(0, -1) : beginning;
 }
 
+/** A text that every path begins with that the expression matches; the whole path of a literal, empty where none is easily seen. */
+export function pathBeginning(regex: string): string {
+  return shapeOf(regex).beginning;
+}
+
 function isLiteral(regex: string): boolean {
   return shapeOf(regex).literal;
 }
@@ -178,7 +183,7 @@ export function disjoint(a: HttpMatch, b: HttpMatch): boolean {
 function disjointPaths(a: string, b: string): boolean {
   if (isLiteral(a)) return isLiteral(b) ? a !== b : !regexMatches(b, a);
   if (isLiteral(b)) return !regexMatches(a, b);
-  // Most policies tell paths apart by how they begin. What is not seen to differ is written into the routes pair by pair.
+  // `overlaps` relies on this: what begins differently is never compared.
   const [one, other] = [shapeOf(a).beginning, shapeOf(b).beginning];
   return !one.startsWith(other) && !other.startsWith(one);
 }

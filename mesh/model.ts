@@ -3,9 +3,9 @@ import type { AccountKey } from './identity.ts';
 import type { PartTable } from './intern.ts';
 import type { MeshSettings, PodObject, ServiceObject } from './objects.ts';
 import type {
+  HttpPermissions,
   EndpointAssignment,
   HttpMatch,
-  InboundRoute,
   InboundView,
   MeshEndpoint,
   MeshProtocol,
@@ -54,7 +54,7 @@ export interface ModelMemo {
   /** By the same, and whether the client is in the service's namespace. */
   readonly hosts: Map<string, readonly OutboundVirtualHost[]>;
   /** The server's HTTP routes, by account. */
-  readonly permissions: Map<AccountKey, readonly InboundRoute[]>;
+  readonly permissions: Map<AccountKey, HttpPermissions>;
   /** Addresses that a service has for itself, by service and port. */
   readonly owned: Map<string, readonly string[]>;
   /** All addresses of HTTP services, by port. */

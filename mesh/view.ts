@@ -182,6 +182,20 @@ export interface InboundRoutes {
   readonly domains: readonly string[];
   /** First match wins; most specific first. */
   readonly routes: readonly InboundRoute[];
+  /**
+   * Where present, these decide in place of the routes' own peers: a request passes when one of them matches it and lets its
+   * caller through. They say the same in less where so many routes overlap that each would have to carry the others.
+   */
+  readonly grants?: readonly InboundGrant[];
+}
+
+/** What all HTTP services of an account have in common. */
+export type HttpPermissions = Pick<InboundRoutes, 'routes' | 'grants'>;
+
+export interface InboundGrant {
+  /** One of them must match. */
+  readonly matches: readonly HttpMatch[];
+  readonly allowed: Peers;
 }
 
 export interface InboundRoute {

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, type IncomingMessage, type Server, createServer, request } from 'node:http';
 import { type Server as TcpServer, connect, createServer as createTcpServer } from 'node:net';
 import type { AccountKey } from '#mesh/identity.ts';
-import type { InboundChain, InboundView, OutboundView } from '#mesh/view.ts';
+import type { InboundChain, InboundView, OutboundView, Peers } from '#mesh/view.ts';
 import { type RunningEnvoy, freePort, startEnvoy } from '#test/support/envoy.ts';
 import { type TestAuthority, testAuthority } from '#test/support/mesh-certificates.ts';
 import { staticBootstrap } from '#test/support/static-config.ts';
@@ -104,7 +104,26 @@ describe('two sidecars, generated configuration, real traffic', function () {
         policy: { kind: 'tcp', allowed: forBuyer },
       },
       late,
+      wide(forBuyer),
     ];
+  }
+
+  /** Guarded by grants beside its routes, as where very many overlap. */
+  function wide(forBuyer: Peers): InboundChain {
+    const toThief: Peers = { kind: 'accounts', accounts: ['shop/thief'] };
+    const match = (pathRegex: string) => ({ pathRegex, methods: [], headers: [] });
+    const grants = [
+      { matches: [match('/.*public.*'), match('/.*open.*')], allowed: forBuyer },
+      { matches: [match('/.*staff.*')], allowed: toThief },
+    ];
+    const routes = [
+      inboundRoute('/.*public.*', forBuyer),
+      inboundRoute('/.*staff.*', toThief),
+      inboundRoute('/.*open.*', forBuyer),
+    ];
+    const chain = httpChain('wide', http, routes);
+    if (chain.policy.kind !== 'http') return chain;
+    return { ...chain, policy: { kind: 'http', routes: { ...chain.policy.routes, grants } } };
   }
 
   /** A client's view, the same for friend and stranger: what is tested is that the server refuses. */
@@ -122,6 +141,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
               virtualHost('flaky', http, 'shop/flaky|80|0'),
               virtualHost('impostor', http, 'shop/impostor|80|0'),
               virtualHost('late', http, 'shop/late|80|0'),
+              virtualHost('wide', http, 'shop/wide|80|0'),
               {
                 ...virtualHost('vault', http),
                 action: { kind: 'deny', denial: { key: 'not-allowed', message: 'Not the vault.' } },
@@ -144,6 +164,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
         cluster('store', 80),
         cluster('flaky', 80, { sni: cluster('store', 80).sni, accounts: ['shop/store'] }),
         cluster('late', 80, { accounts: ['shop/store'] }),
+        cluster('wide', 80, { accounts: ['shop/store'] }),
         cluster('impostor', 80, { sni: cluster('store', 80).sni, accounts: ['shop/somebody-else'] }),
         cluster('db', 1, { protocol: 'tcp-server-first', sni: 'db', accounts: ['shop/store'] }),
       ],
@@ -159,6 +180,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
       translateEndpoints(assignment('shop/store|80|0', [POD, http])),
       translateEndpoints(assignment('shop/impostor|80|0', [POD, http])),
       translateEndpoints(assignment('shop/late|80|0', [POD, http])),
+      translateEndpoints(assignment('shop/wide|80|0', [POD, http])),
       translateEndpoints(assignment('shop/flaky|80|0', [BROKEN_POD, http], [POD, http])),
       translateEndpoints(assignment('shop/db|1|0', [POD, tcp])),
     ].filter((it) => views.outbound !== undefined || it.name !== 'outbound');
@@ -238,6 +260,19 @@ describe('two sidecars, generated configuration, real traffic', function () {
       [403, 'not-allowed', 'This account may not call this.\n'],
     );
     assert.deepEqual(seen, []);
+  });
+
+  it('decides by the grants beside the routes where these stand, whichever route comes first', async () => {
+    const outcome = async (path: string) => {
+      const { status, headers } = await call(path, { host: 'wide.shop' });
+      return [status, headers['x-osm-denied']];
+    };
+    assert.deepEqual(await outcome('/a/public'), [200, undefined]);
+    assert.deepEqual(await outcome('/a/staff/open'), [200, undefined], 'the first route is another’s');
+    assert.deepEqual(await outcome('/a/staff'), [403, 'not-allowed']);
+    assert.deepEqual(await outcome('/a/staff/..%2fpublic'), [403, 'no-route']);
+    assert.deepEqual(await outcome('/elsewhere'), [403, 'no-route']);
+    assert.deepEqual(seen, ['GET /a/public', 'GET /a/staff/open']);
   });
 
   it('refuses what no route matches with 403 no-route', async () => {

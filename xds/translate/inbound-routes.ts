@@ -8,7 +8,7 @@ import { anyRequest, routeMatch } from './http-match.ts';
 import { denialMetadata, setHeader } from './local-reply.ts';
 import { memo } from './memo.ts';
 import { DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER, localClusterName } from './names.ts';
-import { HTTP_RBAC, allowOnRoute, unguarded } from './rbac.ts';
+import { HTTP_RBAC, allowByGrants, allowOnRoute, unguarded } from './rbac.ts';
 import { nested, tagOf, text } from './wire.ts';
 
 type Route = Init<typeof RouteSchema>;
@@ -33,15 +33,17 @@ function virtualHost(routes: InboundRoutes, cluster: string): Init<typeof Virtua
   return {
     name: routes.name,
     domains: [...routes.domains],
-    routes: [...routes.routes.map((route) => toApplication(route, cluster)), noRoute],
+    routes: [...routes.routes.map((route) => toApplication(route, cluster, routes.grants)), noRoute],
+    ...(routes.grants === undefined ? {} : { typedPerFilterConfig: { [HTTP_RBAC]: allowByGrants(routes.grants) } }),
   };
 }
 
-function toApplication(route: InboundRoute, cluster: string): Route {
+function toApplication(route: InboundRoute, cluster: string, grants: InboundRoutes['grants']): Route {
   return {
     match: routeMatch(route.match, 'guard'),
     metadata: denialMetadata(route.denial),
-    typedPerFilterConfig: { [HTTP_RBAC]: allowOnRoute(route) },
+    // The nearest rules count, so a route that the virtual host's shall decide must have none.
+    ...(grants === undefined ? { typedPerFilterConfig: { [HTTP_RBAC]: allowOnRoute(route) } } : {}),
     // Words of ours in an application's mouth: a forged `not sent` would have a request sent twice.
     responseHeadersToRemove: [DENIED_HEADER, NOT_SENT_HEADER, RESET_HEADER],
     action: {
@@ -56,7 +58,10 @@ const noRouteDenial: Denial = {
   message: 'No policy of the service speaks of this host, method, path and headers.',
 };
 
-/** Has no allowance of its own, so the filter's deny-all answers, with this reason; the action is never reached. */
+/**
+ * Has no allowance of its own, so the filter's deny-all answers, with this reason, or the virtual host's rules, of which none
+ * matches what no route matches. The action is never reached.
+ */
 const noRoute: Route = {
   match: anyRequest,
   metadata: denialMetadata(noRouteDenial),

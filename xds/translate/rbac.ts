@@ -1,6 +1,6 @@
 /** Who may pass: RBAC rules from neutral peers. */
 import { spiffePattern } from '#mesh/identity.ts';
-import type { InboundRoute, Peers } from '#mesh/view.ts';
+import type { InboundGrant, InboundRoute, Peers } from '#mesh/view.ts';
 import { type PolicySchema, type PrincipalSchema, RBAC_Action } from '#xds/proto/gen/envoy/config/rbac/v3/rbac_pb.js';
 import type { FilterSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
 import {
@@ -36,6 +36,16 @@ export const allowOnRoute = memo((route: InboundRoute) => {
   };
   add(policyFor(route.allowed, { rule: { case: 'any', value: true } }));
   for (const other of route.alsoAllowed ?? []) add(policyFor(other.allowed, permission(other.match)));
+  return pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } });
+});
+
+/** The rules of a virtual host for routes that have none of their own: one of the grants must let the request through. */
+export const allowByGrants = memo((grants: readonly InboundGrant[]) => {
+  const policies: Record<string, Policy> = {};
+  for (const [index, { matches, allowed }] of grants.entries()) {
+    const principals = principalsOf(allowed);
+    if (principals.length > 0) policies[`p${index}`] = { permissions: matches.map(permission), principals };
+  }
   return pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } });
 });
 
