@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, globSync, linkSync, mkdirSync, readFileSync, 
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
+import { flagsOrExit } from './flags.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const dist = join(root, 'dist');
@@ -86,6 +87,7 @@ function sameFile(one: string, other: string): boolean {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  flagsOrExit({ command: 'npm run build', does: 'Bundles the programs into dist/, which the images are made from.' });
   try {
     await build((line) => console.log(line));
   } catch (error) {
