@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { COMPONENTS, type Component, commandOf, componentNamed, writeConfiguration } from './components.ts';
 import { bringDown } from './down.ts';
@@ -76,7 +77,10 @@ export class Cluster {
 
   /** Ends and removes everything of the cluster: processes, mounts, network namespace, cgroups, files. */
   down(say: Say = () => undefined): Promise<void> {
-    return this.exclusively(say, () => bringDown(this.layout, say));
+    return this.exclusively(say, async () => {
+      await bringDown(this.layout, say);
+      await rm(this.lock, { force: true });
+    });
   }
 
   async status(): Promise<ClusterStatus> {
@@ -229,9 +233,12 @@ export class Cluster {
     return this.enter([kubectl, ...args]);
   }
 
+  private get lock(): string {
+    return `${this.layout.state}.lock`;
+  }
+
   private exclusively<T>(say: Say | undefined, work: () => Promise<T>): Promise<T> {
-    const path = `${this.layout.state}.lock`;
-    return withLock(path, () => say?.(`waiting for another process that works on cluster ${this.name}`), work);
+    return withLock(this.lock, () => say?.(`waiting for another process that works on cluster ${this.name}`), work);
   }
 
   private notUp(): string {
