@@ -9,22 +9,17 @@
  * and before a root is taken away (`needed.ts`).
  */
 import type { Choice, LastChoice, Source } from '#certificates/choice.ts';
-import { CertificateError } from '#certificates/error.ts';
 import type { CertificateState, Trouble } from '#certificates/facts.ts';
-import type { Issuer } from '#certificates/issuer.ts';
 import type { KeyType } from '#certificates/keys.ts';
-import type { WorkloadCertificate } from '#certificates/leaf.ts';
-import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
 import type { Wanted } from '#certificates/providers/provider.ts';
 import type { ReplicaReport } from '#certificates/replica-report.ts';
 import { covers, mergeTrust, noTrust, sameTrust, type Trust } from '#certificates/trust.ts';
-import { createWorkloadCache, type WorkloadCache, type WorkloadCacheEvent } from '#certificates/workload-cache.ts';
 import type { AccountKey } from '#mesh/identity.ts';
 import type { ResourceMap } from '#xds/cache/snapshot.ts';
 import { type CertificateSource, createCertificateSource, type SourceOptions } from './certificate-source.ts';
 import { createNeeded } from './needed.ts';
 import { reportOf } from './own-report.ts';
-import { secretsFrom } from './secrets.ts';
+import { createSigning, type SigningOptions } from './signing.ts';
 import { createSpread, type Holder, type Replica, type Sidecars, type SpreadTiming, type Wait } from './spread.ts';
 
 export interface CertificateSettings {
@@ -32,7 +27,9 @@ export interface CertificateSettings {
   readonly keyType: KeyType;
 }
 
-export interface WorkloadCaOptions extends Pick<SourceOptions, 'provide' | 'throwAway' | 'remember' | 'now'> {
+export interface WorkloadCaOptions
+  extends Pick<SourceOptions, 'provide' | 'throwAway' | 'remember' | 'now'>,
+    Pick<SigningOptions, 'onEvent' | 'onSigning'> {
   /** Undefined while the objects that it is made from are not all known. */
   readonly choice: () => Choice | undefined;
   /** Of the MeshConfig; undefined while there is none. */
@@ -45,9 +42,6 @@ export interface WorkloadCaOptions extends Pick<SourceOptions, 'provide' | 'thro
   readonly others: () => readonly Replica[];
   /** After each look. */
   readonly onReport: (report: ReplicaReport, neededRoots: Trust) => void;
-  readonly onEvent: (event: WorkloadCacheEvent, signing: Source | undefined) => void;
-  /** Another provider, trust domain, lifetime or kind of key: everything is issued anew. */
-  readonly onSigning: (source: Source) => void;
   /** Sidecars are given other roots, to be known by their trust domains. */
   readonly onTrust?: (trust: Trust) => void;
   readonly onError: (error: unknown) => void;
@@ -107,23 +101,14 @@ export interface WorkloadCa {
 export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
   const { now } = options;
   const timing = { ...defaults, ...options.timing };
-  const { promise: first, resolve: setFirst } = Promise.withResolvers<ReturnType<typeof secretsFrom>>();
   const sources = new Map<string, CertificateSource>();
   const trustListeners = new Set<() => void>();
   const spread = createSpread({ podName: options.podName, now, timing });
   const needed = createNeeded({ now, longestMs: timing.longestSpreadMs });
-  /** What a certificate leads to. */
-  const leadsTo = new WeakMap<WorkloadCertificate, Trust>();
   let validating: readonly CertificateSource[] = [];
   let choiceProblem: Trouble | undefined;
   /** The last choice that could be followed: it stays in force while another cannot be. */
   let inForce: Chosen | undefined;
-  let signing: Source | undefined;
-  let signingRoot: string | undefined;
-  let cache: WorkloadCache | undefined;
-  let signingKey = '';
-  /** What is signed with now: provider, trust domain, lifetime and kind of key. */
-  let used = '';
   /** What sidecars are given. */
   let trust: Trust = noTrust;
   /** What is given and wanted by nobody; since when. */
@@ -142,6 +127,18 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     if (settings === undefined) throw new Error('no MeshConfig is known');
     return { trustDomain, lifetimeMs: settings.certificateLifetimeMs, keyType: settings.keyType };
   };
+
+  const signing = createSigning({
+    ...{ wanted, now, onEvent: options.onEvent, onSigning: options.onSigning },
+    isSpread: (roots) => covers(spread.roots, roots),
+    trust: {
+      current: () => trust,
+      subscribe(listener) {
+        trustListeners.add(listener);
+        return () => trustListeners.delete(listener);
+      },
+    },
+  });
 
   function give(next: Trust): void {
     if (sameTrust(trust, next)) return;
@@ -169,7 +166,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     validating = current;
     // A process that starts in the middle of a walk goes on from where it is: with whoever signed last.
     const last: CertificateSource[] = [];
-    if (signing === undefined) {
+    if (signing.by === undefined) {
       for (const source of options.last().signing) {
         const former = await sourceOf(source);
         if (former.made !== undefined && former.trust().size > 0) last.push(former);
@@ -177,7 +174,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     }
     const others = options.others();
     const trustOf = (of: readonly CertificateSource[]): Trust[] => of.map((source) => source.trust());
-    needed.look(inUse(), options.sidecars().behind.length === 0);
+    needed.look(signing.inUse(), options.sidecars().behind.length === 0);
     const target = mergeTrust(
       [...trustOf(validating), ...trustOf(last), needed.roots, ...others.map(({ neededRoots }) => neededRoots)],
       now(),
@@ -185,88 +182,24 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     give(mergeTrust([trust, target], now()));
     const sidecars = options.sidecars(); // after that: who has been given something new has not acknowledged it
     spread.look({ given: trust, sidecars, others });
-    if (cache === undefined) spread.begin(last.length === 0 ? undefined : mergeTrust(trustOf(last), now()));
+    if (signing.cache === undefined) spread.begin(last.length === 0 ? undefined : mergeTrust(trustOf(last), now()));
     const signer = sources.get(keyOf(chosen));
-    const isOpen = [signer, ...(signing === undefined ? last : [])].some(
-      (source) => source !== undefined && useSigner(source),
-    );
+    const isSigned = [signer, ...last].some((source) => source !== undefined && signing.use(source));
     // Sidecars of a replica that joins a walk must have the roots before anybody can sign.
-    if (!isOpen && cache === undefined && others.length > 0 && signer?.made !== undefined && signer.trust().size > 0) {
-      open(nobody);
-    }
-    needed.look(inUse(), sidecars.behind.length === 0);
+    if (!isSigned && others.length > 0 && signer?.made !== undefined && signer.trust().size > 0) signing.begin();
+    needed.look(signing.inUse(), sidecars.behind.length === 0);
     narrow(target);
     report = reportOf({
       ...{ given: trust, acknowledged: spread.acknowledged, needed: needed.roots, sidecars },
-      ...{ signer: signing?.root?.uid, signing: signing && signingRoot },
+      ...{ signer: signing.source?.root?.uid, signing: signing.root },
     });
     options.onReport(report, needed.roots);
     for (const [key, source] of sources) {
       // Until another one signs, who signed last is asked for renewals.
-      if (held.has(key) || key === signingKey || signing === undefined) continue;
+      if (held.has(key) || source === signing.by || signing.by === undefined) continue;
       source.close();
       sources.delete(key);
     }
-  }
-
-  /** What the certificates at hand lead to, and those that are made now. */
-  function inUse(): Trust {
-    const signer = sources.get(signingKey)?.signs() ?? noTrust;
-    return mergeTrust([signer, ...new Set((cache?.inUse() ?? []).flatMap((one) => leadsTo.get(one) ?? []))], now());
-  }
-
-  /** True when this source signs: from now on, or already. False while sidecars do not trust it yet. */
-  function useSigner(source: CertificateSource): boolean {
-    const { made } = source;
-    const roots = source.signs();
-    const { trustDomain } = source.source;
-    if (made === undefined || roots.size === 0 || !covers(spread.roots, roots)) return false;
-    const { lifetimeMs, keyType } = wanted(trustDomain);
-    // The lifetime too: a shorter one is asked for because live certificates last too long, so they are issued anew.
-    const identity = JSON.stringify([made.id, trustDomain, lifetimeMs, keyType]);
-    signing = source.source;
-    signingKey = keyOf(signing);
-    if (identity === used) return true;
-    used = identity;
-    signingRoot = fingerprintsOf([...roots.values()].join(''))[0];
-    open(issuerOf(source, trustDomain));
-    options.onSigning(source.source);
-    return true;
-  }
-
-  /** Certificates are issued from now on, by this issuer; those at hand are issued anew. */
-  function open(issuer: Issuer): void {
-    if (cache !== undefined) return cache.useIssuer(issuer);
-    cache = createWorkloadCache({ issuer, onEvent: (event) => options.onEvent(event, signing) });
-    setFirst(
-      secretsFrom(cache, {
-        current: () => trust,
-        subscribe(listener) {
-          trustListeners.add(listener);
-          return () => trustListeners.delete(listener);
-        },
-      }),
-    );
-  }
-
-  function issuerOf(source: CertificateSource, trustDomain: string): Issuer {
-    return {
-      async issueWorkload(account, onWaiting) {
-        if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
-        const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain), onWaiting);
-        const root = new Map([[trustDomain, rootPem]]);
-        if (!covers(spread.roots, root)) {
-          source.noteRoot(rootPem);
-          throw new CertificateError(
-            'provider-root-new',
-            'The provider signs under a root that sidecars do not trust yet; it is being spread to them, and the next try will do',
-          );
-        }
-        leadsTo.set(certificate, root);
-        if (source.source === signing) [signingRoot] = fingerprintsOf(rootPem);
-        return certificate;
-      },
-    };
   }
 
   /** Takes away what no replica needs any more, when that has been so for a while. */
@@ -276,7 +209,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       return;
     }
     if (extra === undefined || !sameTrust(extra.wanted, wantedNow)) extra = { wanted: wantedNow, since: now() };
-    if (cache !== undefined && now() - extra.since < timing.lingerMs) return;
+    if (signing.cache !== undefined && now() - extra.since < timing.lingerMs) return;
     give(wantedNow);
     extra = undefined;
   }
@@ -306,7 +239,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     looking = false;
     if (stopped) return;
     const due =
-      signing === undefined ||
+      signing.by === undefined ||
       extra !== undefined ||
       needed.isWaiting ||
       !sameTrust(trust, spread.roots) ||
@@ -320,19 +253,19 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     stop() {
       stopped = true;
       clearTimeout(timer);
-      cache?.stop();
+      signing.cache?.stop();
       for (const source of sources.values()) source.close();
     },
     lookNow,
     get loaded() {
-      return cache !== undefined;
+      return signing.cache !== undefined;
     },
     state: () => ({
-      signing,
+      signing: signing.source,
       validating: validating.map(({ source, trouble }) => ({ source, trouble })),
       choiceProblem,
-      failing: cache?.failing(),
-      earliestExpiry: cache?.earliestExpiry(),
+      failing: signing.cache?.failing(),
+      earliestExpiry: signing.cache?.earliestExpiry(),
     }),
     walk: () => ({
       given: trust,
@@ -346,39 +279,14 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       narrowsAt: extra && extra.since + timing.lingerMs,
       rootsOf: (uid) => sources.get(uid)?.trust(),
     }),
-    subscribe(account, onSecrets) {
-      let over = false;
-      let stop: (() => void) | undefined;
-      void first.then((subscribe) => {
-        if (!over) stop = subscribe(account, onSecrets);
-      });
-      return () => {
-        over = true;
-        stop?.();
-      };
-    },
+    subscribe: (account, onSecrets) => signing.subscribe(account, onSecrets),
   };
 }
-
-/** While there is no signer that every sidecar trusts. */
-const nobody: Issuer = {
-  issueWorkload: () =>
-    Promise.reject(
-      new CertificateError(
-        'provider-root-new',
-        'Sidecars of other replicas do not trust the provider’s root yet; it is being spread to them',
-      ),
-    ),
-};
 
 /** What was in force before this process; undefined when nobody knows. */
 function chosenLast({ signing: known, validating, likely }: LastChoice): Chosen | undefined {
   const signing = known[0] ?? likely;
   return signing && { kind: 'chosen', signing, validating: [signing, ...validating] };
-}
-
-function fingerprintsOf(pem: string): string[] {
-  return readCertificates(pem).map(fingerprintOf);
 }
 
 /** A MeshRootCertificate stays the same one while its provider is edited: its old roots are needed until all is new. */

@@ -1,0 +1,158 @@
+/** Who signs now: one source at a time, whose certificates are kept for the accounts that hold them (`certificates/workload-cache.ts`). */
+import type { Source } from '#certificates/choice.ts';
+import { CertificateError } from '#certificates/error.ts';
+import type { Issuer } from '#certificates/issuer.ts';
+import type { WorkloadCertificate } from '#certificates/leaf.ts';
+import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
+import type { Wanted } from '#certificates/providers/provider.ts';
+import { mergeTrust, noTrust, type Trust } from '#certificates/trust.ts';
+import { createWorkloadCache, type WorkloadCache, type WorkloadCacheEvent } from '#certificates/workload-cache.ts';
+import type { AccountKey } from '#mesh/identity.ts';
+import type { ResourceMap } from '#xds/cache/snapshot.ts';
+import type { CertificateSource } from './certificate-source.ts';
+import { type CurrentTrust, secretsFrom } from './secrets.ts';
+
+export interface SigningOptions {
+  readonly wanted: (trustDomain: string) => Wanted;
+  /** True when every sidecar trusts these roots. */
+  readonly isSpread: (roots: Trust) => boolean;
+  readonly trust: CurrentTrust;
+  readonly onEvent: (event: WorkloadCacheEvent, signing: Source | undefined) => void;
+  /** Another provider, trust domain, lifetime or kind of key: everything is issued anew. */
+  readonly onSigning: (source: Source) => void;
+  readonly now: () => number;
+}
+
+export interface Signing {
+  /** Undefined while there is no signer. */
+  readonly by: CertificateSource | undefined;
+  /** What it was when it was last found to be trusted: its MeshRootCertificate may say something newer. */
+  readonly source: Source | undefined;
+  /** Fingerprint of the root that new certificates lead to. */
+  readonly root: string | undefined;
+  /** Undefined until certificates can be asked for. */
+  readonly cache: WorkloadCache | undefined;
+  /** True when this source signs: from now on, or already. False while sidecars do not trust it yet. */
+  use(source: CertificateSource): boolean;
+  /** Gives sidecars their roots although there is no signer that all trust yet. */
+  begin(): void;
+  /** What the certificates at hand lead to, and those that are made now. */
+  inUse(): Trust;
+  /** The secrets of an account, as soon as certificates can be asked for and whenever they change. */
+  subscribe(account: AccountKey, onSecrets: (secrets: ResourceMap) => void): () => void;
+}
+
+export function createSigning(options: SigningOptions): Signing {
+  const { wanted, isSpread, now } = options;
+  const { promise: first, resolve: setFirst } = Promise.withResolvers<ReturnType<typeof secretsFrom>>();
+  /** What a certificate leads to; one value a root, however many certificates. */
+  const leadsTo = new WeakMap<WorkloadCertificate, Trust>();
+  const anchors = new Map<string, Trust>();
+  let by: CertificateSource | undefined;
+  let signing: Source | undefined;
+  let root: string | undefined;
+  let cache: WorkloadCache | undefined;
+  /** What is signed with now: provider, trust domain, lifetime and kind of key. */
+  let used = '';
+
+  /** Certificates are issued from now on, by this issuer; those at hand are issued anew. */
+  function open(issuer: Issuer): void {
+    if (cache !== undefined) return cache.useIssuer(issuer);
+    cache = createWorkloadCache({ issuer, onEvent: (event) => options.onEvent(event, signing) });
+    setFirst(secretsFrom(cache, options.trust));
+  }
+
+  function anchorOf(trustDomain: string, rootPem: string): Trust {
+    const key = `${trustDomain} ${rootPem}`;
+    const anchor = anchors.get(key) ?? new Map([[trustDomain, rootPem]]);
+    anchors.set(key, anchor);
+    return anchor;
+  }
+
+  function issuerOf(source: CertificateSource, trustDomain: string): Issuer {
+    return {
+      async issueWorkload(account, onWaiting) {
+        if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
+        const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain), onWaiting);
+        const anchor = anchorOf(trustDomain, rootPem);
+        if (!isSpread(anchor)) {
+          source.noteRoot(rootPem);
+          throw new CertificateError(
+            'provider-root-new',
+            'The provider signs under a root that sidecars do not trust yet; it is being spread to them, and the next try will do',
+          );
+        }
+        leadsTo.set(certificate, anchor);
+        if (source === by) root = firstPrint(rootPem);
+        return certificate;
+      },
+    };
+  }
+
+  return {
+    get by() {
+      return by;
+    },
+    get source() {
+      return signing;
+    },
+    get root() {
+      return root;
+    },
+    get cache() {
+      return cache;
+    },
+    use(source) {
+      const { made } = source;
+      const roots = source.signs();
+      const { trustDomain } = source.source;
+      if (made === undefined || roots.size === 0 || !isSpread(roots)) return false;
+      const { lifetimeMs, keyType } = wanted(trustDomain);
+      // The lifetime too: a shorter one is asked for because live certificates last too long, so they are issued anew.
+      const identity = JSON.stringify([made.id, trustDomain, lifetimeMs, keyType]);
+      by = source;
+      signing = source.source;
+      if (identity === used) return true;
+      used = identity;
+      root = firstPrint([...roots.values()].join(''));
+      open(issuerOf(source, trustDomain));
+      options.onSigning(source.source);
+      return true;
+    },
+    begin() {
+      if (cache === undefined) open(nobody);
+    },
+    inUse() {
+      const certificates = cache?.inUse() ?? [];
+      const held = new Set(certificates.flatMap((certificate) => leadsTo.get(certificate) ?? []));
+      return mergeTrust([by?.signs() ?? noTrust, ...held], now());
+    },
+    subscribe(account, onSecrets) {
+      let over = false;
+      let stop: (() => void) | undefined;
+      void first.then((subscribe) => {
+        if (!over) stop = subscribe(account, onSecrets);
+      });
+      return () => {
+        over = true;
+        stop?.();
+      };
+    },
+  };
+}
+
+/** While there is no signer that every sidecar trusts. */
+const nobody: Issuer = {
+  issueWorkload: () =>
+    Promise.reject(
+      new CertificateError(
+        'provider-root-new',
+        'Sidecars of other replicas do not trust the provider’s root yet; it is being spread to them',
+      ),
+    ),
+};
+
+function firstPrint(pem: string): string | undefined {
+  const [first] = readCertificates(pem);
+  return first && fingerprintOf(first);
+}
