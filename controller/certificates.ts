@@ -29,7 +29,7 @@ export interface CertificatesOptions {
   readonly stores: Stores;
   readonly record: EventRecorder['record'];
   readonly reflect: ReplicasOptions['reflect'];
-  readonly sidecars: () => Sidecars;
+  readonly sidecars: (given: Trust) => Sidecars;
   /** True in the replica that tells users for all. */
   readonly leads: () => boolean;
   /** Who signs, who is trusted, or what is wrong has changed. */

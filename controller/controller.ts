@@ -11,7 +11,6 @@ import type { KubernetesClient, Reflector, ReflectorOptions } from '#kubernetes/
 import type { NameKey } from '#mesh/model.ts';
 import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import { type Problem, sortProblems } from '#mesh/problem.ts';
-import { SECRET } from '#xds/cache/types.ts';
 import { createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
 import { identityProvider } from '#xds/server/identity-provider.ts';
@@ -35,7 +34,7 @@ import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './review
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
 import type { ReplicaTiming } from './replicas.ts';
-import type { Sidecars } from './spread.ts';
+import { sidecarsOf } from './sidecars.ts';
 import type { WorkloadCaTiming } from './workload-ca.ts';
 
 const AUDIENCE = 'osm';
@@ -128,7 +127,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     record: (note) => events.record(note),
     onFacts: () => reporter.changed(),
     leads: () => reporter.leads,
-    sidecars: () => sidecarsOf([...server.streams()], Date.now()),
+    sidecars: (given) => sidecarsOf([...server.streams()], given, Date.now()),
     timing: options.certificateTiming,
   });
 
@@ -310,14 +309,6 @@ export async function startController(options: ControllerOptions): Promise<Contr
       await health.close();
     },
   };
-}
-
-/** One that has just connected is given its roots before all else, and acknowledges them in no time: a mesh where pods come and go must not wait for it. */
-const JUST_CONNECTED_MS = 2_000;
-
-function sidecarsOf(streams: readonly ProxyStream[], now: number): Sidecars {
-  const behind = streams.filter((stream) => now - stream.openedAt >= JUST_CONNECTED_MS && !stream.settled([SECRET]));
-  return { connected: streams.length, behind: behind.map(({ proxy }) => `${proxy.namespace}/${proxy.pod}`) };
 }
 
 function proxyInfo(stream: ProxyStream): ProxyInfo {

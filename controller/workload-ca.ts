@@ -38,7 +38,8 @@ export interface WorkloadCaOptions
   readonly last: () => LastChoice;
   /** Of this pod. */
   readonly podName: string;
-  readonly sidecars: () => Sidecars;
+  /** Those that are connected, and who of them has yet to acknowledge what is given. */
+  readonly sidecars: (given: Trust) => Sidecars;
   readonly others: () => readonly Replica[];
   /** After each look. */
   readonly onReport: (report: ReplicaReport, neededRoots: Trust) => void;
@@ -174,13 +175,13 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
     }
     const others = options.others();
     const trustOf = (of: readonly CertificateSource[]): Trust[] => of.map((source) => source.trust());
-    needed.look(signing.inUse(), options.sidecars().behind.length === 0);
+    needed.look(signing.inUse(), options.sidecars(trust).behind.length === 0);
     const target = mergeTrust(
       [...trustOf(validating), ...trustOf(last), needed.roots, ...others.map(({ neededRoots }) => neededRoots)],
       now(),
     );
     give(mergeTrust([trust, target], now()));
-    const sidecars = options.sidecars(); // after that: who has been given something new has not acknowledged it
+    const sidecars = options.sidecars(trust); // after that: who has been given something new has not acknowledged it
     spread.look({ given: trust, sidecars, others });
     if (signing.cache === undefined) spread.begin(last.length === 0 ? undefined : mergeTrust(trustOf(last), now()));
     const signer = sources.get(keyOf(chosen));
