@@ -2,8 +2,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { SigningRequest } from './csr.ts';
 import { CertificateError } from './error.ts';
-import type { WorkloadCertificate } from './leaf.ts';
-import { type Account, workloadNames } from './names.ts';
+import type { IssuedCertificate } from './leaf.ts';
+import type { CertificateNames } from './names.ts';
 import { fingerprintOf, isIssuedBy, isSelfSigned, readCertificates } from './pem.ts';
 import * as x509 from './x509.ts';
 
@@ -15,15 +15,14 @@ export interface Answer {
 }
 
 export interface Asked {
-  readonly account: Account;
-  readonly trustDomain: string;
+  readonly names: CertificateNames;
   readonly request: SigningRequest;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 export interface Accepted {
-  readonly certificate: WorkloadCertificate;
+  readonly certificate: IssuedCertificate;
   /** PEM of the self-signed authority at the end of the chain: what peers must trust. */
   readonly rootPem: string;
 }
@@ -32,10 +31,10 @@ const serverAuth = '1.3.6.1.5.5.7.3.1';
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 
 /** Throws a CertificateError that says which peer would refuse it, and why. */
-export function accept(answer: Answer, { account, trustDomain, request, now }: Asked): Accepted {
+export function accept(answer: Answer, { names, request, now }: Asked): Accepted {
   const [leaf, ...others] = parse(answer);
   if (leaf === undefined) throw unusable('holds no certificate');
-  checkUse(leaf, workloadNames(account, trustDomain).uri, request, now);
+  checkUse(leaf, names, request, now);
   const path = pathAbove(leaf, others);
   const top = path.at(-1) ?? leaf;
   if (!isSelfSigned(top)) {
@@ -51,8 +50,6 @@ export function accept(answer: Answer, { account, trustDomain, request, now }: A
   return {
     rootPem: top.toString(),
     certificate: {
-      account,
-      trustDomain,
       chainPem: [leaf, ...intermediates].map(String).join(''),
       privateKey: request.privateKey,
       notBefore: leaf.validFromDate.getTime(),
@@ -71,16 +68,10 @@ function parse({ certificates, authorities }: Answer): X509Certificate[] {
   }
 }
 
-function checkUse(leaf: X509Certificate, uri: string, request: SigningRequest, now: number): void {
+function checkUse(leaf: X509Certificate, names: CertificateNames, request: SigningRequest, now: number): void {
   const key = leaf.publicKey.export({ type: 'spki', format: 'der' });
   if (!key.equals(request.publicKey)) throw unusable('is for another key than the one that was asked for');
-  const uris = (leaf.subjectAltName ?? '')
-    .split(', ')
-    .filter((name) => name.startsWith('URI:'))
-    .map((name) => name.slice('URI:'.length));
-  if (uris.length !== 1 || uris[0] !== uri) {
-    throw unusable(`carries ${uris.length === 0 ? 'no URI name' : uris.join(', ')}, where peers want exactly ${uri}`);
-  }
+  checkNames(leaf, names);
   if (leaf.validToDate.getTime() <= now) throw unusable(`expired on ${leaf.validTo}`);
   // A minute for clocks that differ: peers have the same trouble, and it passes.
   if (leaf.validFromDate.getTime() > now + 60_000) throw unusable(`is valid only from ${leaf.validFrom}`);
@@ -100,6 +91,21 @@ function checkUse(leaf: X509Certificate, uri: string, request: SigningRequest, n
       throw unusable(`may not be used for ${name}, which both ends of a connection need`);
     }
   }
+}
+
+/** Of a workload peers look at the URI alone; of others at any of their DNS names, and a URI would make one a workload. */
+function checkNames(leaf: X509Certificate, { uri, dns }: CertificateNames): void {
+  const carried = (leaf.subjectAltName ?? '').split(', ');
+  const ofType = (type: string): string[] =>
+    carried.filter((name) => name.startsWith(type)).map((name) => name.slice(type.length));
+  const uris = ofType('URI:');
+  if (uris.length > 1 || uris[0] !== uri) {
+    const has = uris.length === 0 ? 'no URI name' : uris.join(', ');
+    throw unusable(`carries ${has}, where peers want ${uri === undefined ? 'none' : `exactly ${uri}`}`);
+  }
+  const carriedDns = new Set(ofType('DNS:'));
+  const missing = dns.filter((name) => !carriedDns.has(name));
+  if (uri === undefined && missing.length > 0) throw unusable(`does not carry the DNS name ${missing.join(', ')}`);
 }
 
 /** The authorities above a certificate, the one that signed it first, as far as they are known. */

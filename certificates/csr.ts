@@ -1,11 +1,11 @@
 import type { webcrypto } from 'node:crypto';
 import { organization } from './ca.ts';
 import { exportKey, generateKeys, type KeyType, signingAlgorithmOf } from './keys.ts';
-import { type Account, workloadNames } from './names.ts';
+import { asGeneralNames, type CertificateNames } from './names.ts';
 import type { SecretBytes } from './secret-bytes.ts';
 import * as x509 from './x509.ts';
 
-/** A request for a workload certificate, with the key that it was made with: the key stays here. */
+/** A request for a certificate, with the key that it was made with: the key stays here. */
 export interface SigningRequest {
   /** PEM, PKCS #10. */
   readonly csrPem: string;
@@ -16,12 +16,8 @@ export interface SigningRequest {
 }
 
 /** Asks for the names that the built-in authority would give, and for use by both ends of a connection. */
-export async function createSigningRequest(
-  account: Account,
-  trustDomain: string,
-  keyType: KeyType,
-): Promise<SigningRequest> {
-  const { uri, dns, commonName } = workloadNames(account, trustDomain);
+export async function createSigningRequest(names: CertificateNames, keyType: KeyType): Promise<SigningRequest> {
+  const { commonName } = names;
   const keys: webcrypto.CryptoKeyPair = await generateKeys(keyType);
   const csr = await x509.Pkcs10CertificateRequestGenerator.create({
     name: [{ O: [organization] }, ...(commonName === undefined ? [] : [{ CN: [commonName] }])],
@@ -30,10 +26,7 @@ export async function createSigningRequest(
     extensions: [
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-      new x509.SubjectAlternativeNameExtension([
-        { type: 'url', value: uri },
-        { type: 'dns', value: dns },
-      ]),
+      new x509.SubjectAlternativeNameExtension(asGeneralNames(names)),
     ],
   });
   return {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { backdateMs, type CertificateAuthority, organization } from './ca.ts';
 import { ecdsa, exportKey, generateKeys, type KeyType, randomSerial } from './keys.ts';
-import { type Account, asCommonName, workloadNames } from './names.ts';
+import { type Account, asGeneralNames, type CertificateNames, dnsNamesAlone, workloadNames } from './names.ts';
 import type { SecretBytes } from './secret-bytes.ts';
 import * as x509 from './x509.ts';
 
@@ -42,11 +42,7 @@ export async function issueWorkload(
   trustDomain: string,
   options: LeafOptions,
 ): Promise<WorkloadCertificate> {
-  const { uri, dns, commonName } = workloadNames(account, trustDomain);
-  const issued = await issue(authority, options, commonName, [
-    { type: 'url', value: uri },
-    { type: 'dns', value: dns },
-  ]);
+  const issued = await issueLeaf(authority, workloadNames(account, trustDomain), options);
   return { ...issued, account, trustDomain };
 }
 
@@ -56,16 +52,16 @@ export function issueServing(
   dnsNames: readonly [string, ...string[]],
   options: LeafOptions,
 ): Promise<IssuedCertificate> {
-  const names = dnsNames.map((value) => ({ type: 'dns' as const, value }));
-  return issue(authority, options, asCommonName(dnsNames[0]), names);
+  return issueLeaf(authority, dnsNamesAlone(dnsNames), options);
 }
 
-async function issue(
+/** A certificate for both ends of a connection. */
+export async function issueLeaf(
   authority: CertificateAuthority,
+  names: CertificateNames,
   { now, lifetimeMs, keyType = ecdsa }: LeafOptions,
-  commonName: string | undefined,
-  names: x509.JsonGeneralNames,
 ): Promise<IssuedCertificate> {
+  const { commonName } = names;
   const keys = await generateKeys(keyType);
   const serial = randomSerial();
   // X.509 counts in seconds.
@@ -85,7 +81,7 @@ async function issue(
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(usagesOf(keyType), true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-      new x509.SubjectAlternativeNameExtension(names),
+      new x509.SubjectAlternativeNameExtension(asGeneralNames(names)),
       ...authorityKeyIdentifier(authority),
     ],
   });

@@ -10,7 +10,7 @@ import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
 import { accept } from '../accept.ts';
 import { createSigningRequest } from '../csr.ts';
 import { CertificateError } from '../error.ts';
-import type { CertManagerSpec, Provider } from './provider.ts';
+import { type CertManagerSpec, type Provider, providerOf } from './provider.ts';
 
 export interface CertManagerOptions {
   readonly client: KubernetesClient;
@@ -137,10 +137,10 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
     }
   }
 
-  return {
+  return providerOf({
     kind: 'cert-manager',
-    async issue(account, { trustDomain, lifetimeMs, keyType }, onWaiting) {
-      const request = await createSigningRequest(account, trustDomain, keyType);
+    async sign(names, { lifetimeMs, keyType }, onWaiting) {
+      const request = await createSigningRequest(names, keyType);
       const submitted = await submit(request.csrPem, lifetimeMs);
       let words = '';
       let late = false;
@@ -155,7 +155,7 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
           words = said;
           if (late && news) tell();
         });
-        return accept(answer, { account, trustDomain, request, now: now() });
+        return accept(answer, { names, request, now: now() });
       } finally {
         clearTimeout(timer);
         const { name, uid } = submitted.metadata;
@@ -167,7 +167,7 @@ export function createCertManagerProvider(options: CertManagerOptions): Provider
     // An issuer says nothing of its roots; `status.ca` of a request does.
     publishedRoots: () => Promise.resolve(undefined),
     close: () => closing.abort(),
-  };
+  });
 }
 
 function stateOf({ status }: KubeObject): State {

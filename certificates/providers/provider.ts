@@ -1,8 +1,9 @@
-/** What all providers of workload certificates have in common. */
+/** What all providers of certificates have in common. */
 import type { Accepted } from '../accept.ts';
 import type { CertificateError } from '../error.ts';
 import type { KeyType } from '../keys.ts';
-import type { Account } from '../names.ts';
+import type { WorkloadCertificate } from '../leaf.ts';
+import { type Account, type CertificateNames, dnsNamesAlone, workloadNames } from '../names.ts';
 import type { SecretName } from '../secret-store.ts';
 
 /** Also a metric label. */
@@ -53,13 +54,21 @@ export interface Wanted {
   readonly keyType: KeyType;
 }
 
+export type OnWaiting = (error: CertificateError) => void;
+
 export interface Provider {
   readonly kind: ProviderKind;
   /**
    * A new certificate with a new key, and the root above it. Throws a CertificateError with the provider's own words.
    * `onWaiting` is told when they are not enough for an error yet: the provider may only be slow.
    */
-  issue(account: Account, wanted: Wanted, onWaiting?: (error: CertificateError) => void): Promise<Accepted>;
+  issue(
+    account: Account,
+    wanted: Wanted,
+    onWaiting?: OnWaiting,
+  ): Promise<Accepted & { readonly certificate: WorkloadCertificate }>;
+  /** The same for somebody who is no workload, and is known by these names alone: no URI, so no sidecar takes it for one. */
+  issueNamed(dnsNames: readonly [string, ...string[]], wanted: Wanted, onWaiting?: OnWaiting): Promise<Accepted>;
   /** PEM roots, as far as the provider tells them without issuing; undefined where only a certificate shows them. */
   publishedRoots(): Promise<string | undefined>;
   /** PEM of that one of them which its certificates lead to, where it is known before one is issued. */
@@ -68,12 +77,33 @@ export interface Provider {
   close(): void;
 }
 
+/** A provider in its own way: whom a certificate is for is to it a list of names. */
+export interface Signer extends Pick<Provider, 'kind' | 'publishedRoots' | 'signsUnder' | 'close'> {
+  sign(names: CertificateNames, wanted: Wanted, onWaiting?: OnWaiting): Promise<Accepted>;
+}
+
+export function providerOf(signer: Signer): Provider {
+  const { kind, signsUnder } = signer;
+  return {
+    kind,
+    ...(signsUnder === undefined ? {} : { signsUnder }),
+    publishedRoots: () => signer.publishedRoots(),
+    close: () => signer.close(),
+    async issue(account, wanted, onWaiting) {
+      const { trustDomain } = wanted;
+      const { certificate, rootPem } = await signer.sign(workloadNames(account, trustDomain), wanted, onWaiting);
+      return { certificate: { ...certificate, account, trustDomain }, rootPem };
+    },
+    issueNamed: (dnsNames, wanted, onWaiting) => signer.sign(dnsNamesAlone(dnsNames), wanted, onWaiting),
+  };
+}
+
 /** PEM of what peers must trust: asked for, or read off a certificate that nobody uses and whose key is dropped. */
 export async function discoverRoots(
   provider: Provider,
   throwAway: Account,
   wanted: Wanted,
-  onWaiting?: (error: CertificateError) => void,
+  onWaiting?: OnWaiting,
 ): Promise<string> {
   return (await provider.publishedRoots()) ?? (await provider.issue(throwAway, wanted, onWaiting)).rootPem;
 }

@@ -1,16 +1,21 @@
 /** What Vault's refusals of a signature mean, and how each is cured. Pure; the words are those of its PKI engine. */
 import { CertificateError } from '../error.ts';
 import type { KeyType } from '../keys.ts';
+import type { CertificateNames } from '../names.ts';
 import type { VaultRefusal } from './vault-http.ts';
 
 export interface RefusedRequest {
   readonly mount: string;
   readonly role: string;
   readonly trustDomain: string;
+  readonly names: CertificateNames;
 }
 
 /** The error that a refusal stands for: the field at fault by name, and the command that mends it. */
-export function refusedBy(refusal: VaultRefusal, { mount, role, trustDomain }: RefusedRequest): CertificateError {
+export function refusedBy(
+  refusal: VaultRefusal,
+  { mount, role, trustDomain, names }: RefusedRequest,
+): CertificateError {
   const { status, words } = refusal;
   const path = `${mount}/roles/${role}`;
   const cured = (reason: CertificateError['reason'], cure: string): CertificateError =>
@@ -31,7 +36,10 @@ export function refusedBy(refusal: VaultRefusal, { mount, role, trustDomain }: R
   if (/(common name|subject alternate name) .*not allowed/.test(words)) {
     return cured(
       'vault-names-not-allowed',
-      `vault patch ${path} allowed_domains=${trustDomain} allow_subdomains=true enforce_hostnames=false`,
+      names.uri === undefined
+        ? `Its workloads and ${names.dns.join(', ')} must be allowed together: vault patch ${path} ` +
+            `allowed_domains=${[trustDomain, ...names.dns].join(',')} allow_bare_domains=true allow_subdomains=true enforce_hostnames=false`
+        : `vault patch ${path} allowed_domains=${trustDomain} allow_subdomains=true enforce_hostnames=false`,
     );
   }
   if (words.includes('role requires')) {

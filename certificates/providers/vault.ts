@@ -7,10 +7,10 @@ import { accept, type Accepted } from '../accept.ts';
 import { createSigningRequest, type SigningRequest } from '../csr.ts';
 import { CertificateError } from '../error.ts';
 import type { KeyType } from '../keys.ts';
-import { type Account, workloadNames } from '../names.ts';
+import type { CertificateNames } from '../names.ts';
 import { isSelfSigned, readCertificates } from '../pem.ts';
 import { SecretBytes } from '../secret-bytes.ts';
-import type { Provider, VaultSpec, Wanted } from './provider.ts';
+import { type Provider, providerOf, type VaultSpec, type Wanted } from './provider.ts';
 import { type VaultAnswer, type VaultHttp, VaultRefusal } from './vault-http.ts';
 import type { VaultLogin } from './vault-login.ts';
 import { demandedKey, refusedBy } from './vault-refusals.ts';
@@ -44,24 +44,23 @@ export function createVaultProvider({ spec, http, login, rsaBits, now }: VaultOp
   }
 
   /** With `use_csr_common_name` and `use_csr_sans` off, a role takes names from here and not from the request. */
-  function fields(account: Account, { trustDomain, lifetimeMs }: Wanted): Record<string, unknown> {
-    const { uri, dns, commonName } = workloadNames(account, trustDomain);
+  function fields({ uri, dns, commonName }: CertificateNames, { lifetimeMs }: Wanted): Record<string, unknown> {
     return {
       ...(commonName === undefined ? {} : { common_name: commonName }),
-      alt_names: dns,
-      uri_sans: uri,
+      alt_names: dns.join(','),
+      ...(uri === undefined ? {} : { uri_sans: uri }),
       ttl: `${Math.ceil(lifetimeMs / 1_000)}s`,
       format: 'pem',
     };
   }
 
-  async function sign(account: Account, wanted: Wanted): Promise<Accepted> {
+  async function sign(names: CertificateNames, wanted: Wanted): Promise<Accepted> {
     let keyType = demanded ?? wanted.keyType;
     for (let tries = 1; ; tries++) {
-      const request = await createSigningRequest(account, wanted.trustDomain, keyType);
+      const request = await createSigningRequest(names, keyType);
       try {
-        const answer = await withToken(`${mount}/sign/${role}`, { csr: request.csrPem, ...fields(account, wanted) });
-        return taken(answer, account, wanted, request);
+        const answer = await withToken(`${mount}/sign/${role}`, { csr: request.csrPem, ...fields(names, wanted) });
+        return taken(answer, names, request);
       } catch (error) {
         const other = error instanceof VaultRefusal ? demandedKey(error.words, keyType, rsaBits()) : undefined;
         // First the type, then the length: a role that wants a third thing has changed meanwhile.
@@ -71,34 +70,34 @@ export function createVaultProvider({ spec, http, login, rsaBits, now }: VaultOp
     }
   }
 
-  async function issue(account: Account, wanted: Wanted): Promise<Accepted> {
+  async function issue(names: CertificateNames, wanted: Wanted): Promise<Accepted> {
     const answer = await withToken(`${mount}/issue/${role}`, {
-      ...fields(account, wanted),
+      ...fields(names, wanted),
       private_key_format: 'pkcs8',
     });
     const key = answer.data?.['private_key'];
     if (typeof key !== 'string')
       throw new CertificateError('provider-failed', `Vault's ${mount}/issue/${role} gave no key`);
-    return taken(answer, account, wanted, requestOf(key));
+    return taken(answer, names, requestOf(key));
   }
 
-  function taken(answer: VaultAnswer, account: Account, { trustDomain }: Wanted, request: SigningRequest): Accepted {
+  function taken(answer: VaultAnswer, names: CertificateNames, request: SigningRequest): Accepted {
     const data = answer.data ?? {};
     const chain = [data['issuing_ca'], ...(Array.isArray(data['ca_chain']) ? data['ca_chain'] : [])].filter(
       (each): each is string => typeof each === 'string',
     );
     const certificates = typeof data['certificate'] === 'string' ? data['certificate'] : '';
-    return accept({ certificates, authorities: chain.join('\n') }, { account, trustDomain, request, now: now() });
+    return accept({ certificates, authorities: chain.join('\n') }, { names, request, now: now() });
   }
 
-  return {
+  return providerOf({
     kind: 'vault',
-    async issue(account, wanted) {
+    async sign(names, wanted) {
       try {
-        if (mayOnlyIssue) return await issue(account, wanted);
-        return await sign(account, wanted).catch(async (error: unknown) => {
+        if (mayOnlyIssue) return await issue(names, wanted);
+        return await sign(names, wanted).catch(async (error: unknown) => {
           if (!isForbidden(error) || !spec.address.startsWith('https:')) throw error;
-          const issued = await issue(account, wanted).catch((second: unknown) => {
+          const issued = await issue(names, wanted).catch((second: unknown) => {
             throw isForbidden(second) ? error : second;
           });
           mayOnlyIssue = true;
@@ -106,7 +105,7 @@ export function createVaultProvider({ spec, http, login, rsaBits, now }: VaultOp
         });
       } catch (error) {
         if (!(error instanceof VaultRefusal)) throw error;
-        throw refusedBy(error, { mount, role, trustDomain: wanted.trustDomain });
+        throw refusedBy(error, { mount, role, trustDomain: wanted.trustDomain, names });
       }
     },
     async publishedRoots() {
@@ -121,7 +120,7 @@ export function createVaultProvider({ spec, http, login, rsaBits, now }: VaultOp
       return roots.length === 0 ? undefined : roots.map(String).join('');
     },
     close: () => http.close(),
-  };
+  });
 }
 
 function isForbidden(error: unknown): boolean {

@@ -6,6 +6,7 @@ import { backdateMs, type CertificateAuthority, createAuthority } from '#certifi
 import { createSigningRequest, type SigningRequest } from '#certificates/csr.ts';
 import { CertificateError } from '#certificates/error.ts';
 import { ecdsa, ecdsaP256, type KeyType, randomSerial } from '#certificates/keys.ts';
+import { dnsNamesAlone, workloadNames } from '#certificates/names.ts';
 import { mergeRoots, readCertificates } from '#certificates/pem.ts';
 import { covers, mergeTrust, sameTrust } from '#certificates/trust.ts';
 import * as x509 from '#certificates/x509.ts';
@@ -21,7 +22,7 @@ describe('a signing request', () => {
   const types: readonly KeyType[] = [ecdsa, { kind: 'rsa', bits: 2048 }, { kind: 'rsa', bits: 4096 }];
   for (const type of types) {
     it(`names the account in URI, DNS name and subject, with a key of its own (${JSON.stringify(type)})`, async () => {
-      const request = await createSigningRequest(account, 'cluster.local', type);
+      const request = await createSigningRequest(workloadNames(account, 'cluster.local'), type);
       const parsed = new x509.Pkcs10CertificateRequest(request.csrPem);
       assert.ok(await parsed.verify());
       assert.equal(parsed.subject, `O=Open Service Mesh, CN=${dns}`);
@@ -45,7 +46,7 @@ describe('a signing request', () => {
 
   it('leaves out a common name that is longer than 64', async () => {
     const long = { namespace: 'n'.repeat(40), name: 'a'.repeat(40) };
-    const { csrPem } = await createSigningRequest(long, 'cluster.local', ecdsa);
+    const { csrPem } = await createSigningRequest(workloadNames(long, 'cluster.local'), ecdsa);
     assert.equal(new x509.Pkcs10CertificateRequest(csrPem).subject, 'O=Open Service Mesh');
   });
 });
@@ -90,8 +91,8 @@ describe('a certificate from outside', () => {
     root = await createAuthority({ now, commonName: 'root' });
     middle = await intermediateOf(root, 'middle');
     lower = await intermediateOf(middle, 'lower');
-    const request = await createSigningRequest(account, 'cluster.local', ecdsa);
-    asked = { account, trustDomain: 'cluster.local', request, now };
+    const names = workloadNames(account, 'cluster.local');
+    asked = { names, request: await createSigningRequest(names, ecdsa), now };
   });
 
   const refused = async (options: Signed, words: RegExp): Promise<void> => {
@@ -157,6 +158,25 @@ describe('a certificate from outside', () => {
     await refused({ names: [url('spiffe://cluster.local/ns/bookstore/sa/thief')] }, /thief/);
     await refused({ names: [url(uri), url('spiffe://cluster.local/ns/bookstore/sa/thief')] }, /thief/);
     await refused({ names: [{ type: 'dns', value: dns }] }, /no URI name/);
+  });
+
+  it('of no workload is refused with a URI, and without one of its DNS names', async () => {
+    const names = dnsNamesAlone(['one.example.com', 'two.example.com']);
+    const gateway = { names, request: await createSigningRequest(names, ecdsa), now };
+    const taken = async (carried: x509.JsonGeneralNames) =>
+      accept(
+        { certificates: await sign(root, gateway.request, { names: carried }), authorities: root.rootsPem },
+        gateway,
+      );
+    const both = names.dns.map((value) => ({ type: 'dns' as const, value }));
+    const { certificate } = await taken(both);
+    assert.equal(readCertificates(certificate.chainPem)[0]?.subjectAltName, 'DNS:one.example.com, DNS:two.example.com');
+    const unusable = { reason: 'provider-certificate-unusable' };
+    await assert.rejects(taken([...both, { type: 'url', value: uri }]), {
+      ...unusable,
+      message: /where peers want none/,
+    });
+    await assert.rejects(taken(both.slice(0, 1)), { ...unusable, message: /the DNS name two\.example\.com/ });
   });
 
   it('is refused when it is of no use for both ends, not valid now, or for another key', async () => {

@@ -24,6 +24,7 @@ function slow(): Provider & { closed: boolean } {
       await closing;
       throw new CertificateError('provider-unreachable', 'it is used no more');
     },
+    issueNamed: () => Promise.reject(new Error('not asked for here')),
     publishedRoots: () => Promise.resolve(undefined),
     close() {
       this.closed = true;

@@ -27,7 +27,12 @@ describe('controller/sidecars', () => {
     sent = [];
     const proxy = { namespace: 'shop', pod: 'web-1', podUid: 'u', account: 'shop/web', accountUid: 'a' } as const;
     const write = (response: DeltaResponse): boolean => sent.push(response) > 0;
-    stream = new ProxyStream(proxy, new Set(), { now: () => 0, acked: () => undefined, nacked: () => undefined, write });
+    stream = new ProxyStream(proxy, new Set(), {
+      now: () => 0,
+      acked: () => undefined,
+      nacked: () => undefined,
+      write,
+    });
     stream.receive(request({ type: SHORT.sds, subscribe: ['roots'] }));
   });
 

@@ -40,6 +40,7 @@ async function outside(name: string): Promise<Outside> {
         if (state.down) throw new CertificateError('provider-unreachable', `${name} is down`);
         return builtin.issue(...of);
       },
+      issueNamed: (...of) => builtin.issueNamed(...of),
       publishedRoots: () => Promise.resolve(undefined),
       close: () => undefined,
     },
