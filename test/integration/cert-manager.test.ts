@@ -112,6 +112,13 @@ describe('the cert-manager provider', function () {
     });
   }
 
+  it('has it sign for DNS names alone: every one of them, and no URI', async () => {
+    const names = ['gateway.example.com', 'other.example.com'] as const;
+    const { certificate } = await provider('osm-ca').issueNamed(names, wanted);
+    const leaf = new X509Certificate(certificate.chainPem);
+    assert.equal(leaf.subjectAltName, 'DNS:gateway.example.com, DNS:other.example.com');
+  });
+
   it('asks for a life of one minute, and gets it', async () => {
     const { certificate } = await provider('osm-ca').issue(account, { ...wanted, lifetimeMs: 60_000 });
     assert.ok(Math.abs(certificate.notAfter - Date.now() - 60_000) < 5_000);

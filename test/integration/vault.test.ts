@@ -155,6 +155,20 @@ describe('the Vault provider', () => {
     await refused(made.issue(account, wanted), 'provider-not-found', /no handler for route/);
   });
 
+  it('signs for DNS names alone where the role allows them, and says how to allow them beside the mesh’s own', async () => {
+    const names = ['gateway.example.com', 'other.example.com'] as const;
+    await refused(
+      provider().issueNamed(names, wanted),
+      'vault-names-not-allowed',
+      /allowed_domains=cluster\.local,gateway\.example\.com,other\.example\.com allow_bare_domains=true allow_subdomains=true/,
+    );
+    setRole({ allowed_domains: ['cluster.local', 'example.com'], allowed_uri_sans: [] });
+    const { certificate, rootPem } = await provider().issueNamed(names, wanted);
+    const leaf = new X509Certificate(certificate.chainPem);
+    assert.equal(leaf.subjectAltName, 'DNS:gateway.example.com, DNS:other.example.com');
+    assert.equal(rootPem, root.rootsPem);
+  });
+
   it('leaves out a common name that is longer than 64, which a role must allow', async () => {
     const long = { namespace: 'n'.repeat(40), name: 'a'.repeat(40) };
     const { certificate } = await provider().issue(long, wanted);
