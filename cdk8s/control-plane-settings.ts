@@ -26,6 +26,8 @@ export interface ControlPlaneSettings {
   readonly controller: ComponentSettings;
   /** Secrets of the control plane's namespace that MeshRootCertificates name, sorted. */
   readonly providerSecrets: readonly string[];
+  /** The Secret of the ingress gateway's certificate; undefined: none is asked for, or its namespace is not there. */
+  readonly gatewaySecret: { readonly name: string; readonly namespace: string } | undefined;
   /** The ClusterRole that owns what stands outside the control plane's namespace. */
   readonly owner: Owner;
 }

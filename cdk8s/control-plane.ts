@@ -13,7 +13,7 @@ import {
   tlsSecretName,
   vaultTokenDirectory,
 } from './names.ts';
-import { addProviderSecrets, bind } from './rights.ts';
+import { addGatewaySecret, addProviderSecrets, bind } from './rights.ts';
 import { downwardEnv, type EnvVar, type ProjectedToken, Workload } from './workload.ts';
 
 /** Labels of everything made for a mesh. */
@@ -53,6 +53,7 @@ export function controlPlaneObjects(settings: ControlPlaneSettings): Manifest[] 
     });
     bind(chart, controllerName, settings.namespace, 'namespace');
     addProviderSecrets(chart, settings.namespace, settings.providerSecrets);
+    if (settings.gatewaySecret !== undefined) addGatewaySecret(chart, settings.namespace, settings.gatewaySecret);
   });
   return objects.map((object) => ownedOutside(object, settings));
 }

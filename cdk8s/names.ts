@@ -20,6 +20,10 @@ export const workloadRootSecretName = 'osm-ca-bundle';
 export const controlPlaneCaSecretName = 'osm-control-plane-ca';
 /** Role and RoleBinding by which the controller reads the Secrets that MeshRootCertificates name. */
 export const providerSecretsRoleName = 'osm-controller-providers';
+/** Role and RoleBinding, beside the ingress gateway's Secret, by which the controller writes that one. */
+export const gatewayRoleName = 'osm-controller-gateway';
+/** What the operator must hold to make that Role: a ClusterRole, and a RoleBinding beside the Secret by which it takes it there. */
+export const gatewayGrantRoleName = 'osm-operator-gateway';
 export const leaseName = 'osm-operator';
 export const meshConfigName = 'osm-mesh-config';
 

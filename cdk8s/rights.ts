@@ -8,6 +8,8 @@ import { add } from './manifest.ts';
 import {
   controllerName,
   controlPlaneCaSecretName,
+  gatewayGrantRoleName,
+  gatewayRoleName,
   guardConfigMapName,
   injectorName,
   leaseName,
@@ -48,10 +50,22 @@ export const operatorClusterRules: readonly Rule[] = [
   on('', ['configmaps'], own, [trustConfigMapName]),
   on('admissionregistration.k8s.io', ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'], own),
   on(rbac, ['clusterroles'], read, [ownerRoleName]),
-  on(rbac, ['clusterroles'], ['bind'], components),
+  on(rbac, ['clusterroles'], ['bind'], [...components, gatewayGrantRoleName]),
   on(rbac, ['clusterrolebindings'], read),
   on(rbac, ['clusterrolebindings'], write, components),
+  // Wherever the Secret of the ingress gateway is. The Role lets its holder read itself, for the Secret belongs to it.
+  on(rbac, ['roles'], [...own, 'bind'], [gatewayRoleName]),
+  on(rbac, ['rolebindings'], own, [gatewayRoleName, gatewayGrantRoleName]),
 ];
+
+/** The ingress gateway's Secret, by its name: server-side apply names what it creates, so `create` is limited too. */
+const gatewayVerbs = ['get', 'create', 'patch'];
+
+/**
+ * What the operator must hold to grant it on one Secret, whose name and namespace the MeshConfig says. It uses none of it, and
+ * takes it in that namespace alone, by a RoleBinding that goes when no certificate is asked for any more.
+ */
+export const gatewayGrantRules: readonly Rule[] = [on('', ['secrets'], gatewayVerbs)];
 
 /** Rights of the operator in the control plane's namespace. */
 export const operatorRules: readonly Rule[] = [
@@ -153,6 +167,31 @@ export function addProviderSecrets(scope: Construct, namespace: string, secrets:
   });
 }
 
+/** Lets the controller keep the certificate of the ingress gateway in exactly this Secret; the operator may say so by the first binding. */
+export function addGatewaySecret(
+  scope: Construct,
+  controlPlane: string,
+  secret: { readonly name: string; readonly namespace: string },
+): void {
+  const { name, namespace } = secret;
+  const rules = [on('', ['secrets'], gatewayVerbs, [name]), on(rbac, ['roles'], ['get'], [gatewayRoleName])];
+  add(scope, {
+    apiVersion: `${rbac}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: gatewayGrantRoleName, namespace },
+    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: gatewayGrantRoleName },
+    subjects: [{ kind: 'ServiceAccount', name: operatorName, namespace: controlPlane }],
+  });
+  role(scope, gatewayRoleName, rules, namespace);
+  add(scope, {
+    apiVersion: `${rbac}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: gatewayRoleName, namespace },
+    roleRef: { apiGroup: rbac, kind: 'Role', name: gatewayRoleName },
+    subjects: [{ kind: 'ServiceAccount', name: controllerName, namespace: controlPlane }],
+  });
+}
+
 /** Every role, and the operator's own account and bindings; those of injector and controller are the operator's work. */
 export class Rights extends Construct {
   constructor(scope: Construct, namespace: string) {
@@ -162,6 +201,7 @@ export class Rights extends Construct {
     role(this, operatorName, operatorRules, namespace);
     bind(this, operatorName, namespace, 'cluster');
     bind(this, operatorName, namespace, 'namespace');
+    role(this, gatewayGrantRoleName, gatewayGrantRules);
     role(this, injectorName, injectorClusterRules);
     role(this, controllerName, controllerClusterRules);
     role(this, controllerName, controllerRules, namespace);

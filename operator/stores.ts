@@ -2,6 +2,8 @@
 import {
   controllerName,
   controlPlaneCaSecretName,
+  gatewayGrantRoleName,
+  gatewayRoleName,
   guardConfigMapName,
   injectorName,
   managedByLabel,
@@ -81,8 +83,17 @@ export function createStores({ client, namespace, onTransition }: StoresOptions)
   const managed = [
     ...localKinds.map((kind) => reflect(kind, { namespace, ...labelled }, whole(kind))),
     ...clusterKinds.map((kind) => reflect(kind, labelled, whole(kind))),
-    reflect(kinds.ConfigMaps, named(trustConfigMapName), (object) =>
-      object.metadata.labels?.[managedByLabel] === undefined ? undefined : whole(kinds.ConfigMaps)(object),
+    ...(
+      [
+        [kinds.ConfigMaps, trustConfigMapName],
+        [kinds.Roles, gatewayRoleName],
+        [kinds.RoleBindings, gatewayRoleName],
+        [kinds.RoleBindings, gatewayGrantRoleName],
+      ] as const
+    ).map(([kind, name]) =>
+      reflect(kind, named(name), (object) =>
+        object.metadata.labels?.[managedByLabel] === undefined ? undefined : whole(kind)(object),
+      ),
     ),
   ];
   const all = made.map(({ reflector }) => reflector);

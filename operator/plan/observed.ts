@@ -30,7 +30,12 @@ export interface ObservedNamespace {
 
 /** An object with our prune label, as the server stores it, without managedFields. */
 export interface ManagedObject extends Manifest {
-  metadata: Manifest['metadata'] & { uid?: string; generation?: number; resourceVersion?: string };
+  metadata: Manifest['metadata'] & {
+    uid?: string;
+    generation?: number;
+    resourceVersion?: string;
+    creationTimestamp?: string;
+  };
   status?: unknown;
 }
 

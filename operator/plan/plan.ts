@@ -18,9 +18,10 @@ import { mutatingWebhookName, webhookConfigurations } from '#cdk8s/webhooks.ts';
 import type { MeshConfigSpec } from '#crds/types.ts';
 import { issueSteps, timeToRenewal } from './certificates.ts';
 import { isAvailable, rolloutOf } from './deployments.ts';
+import { gatewayRole } from './gateway.ts';
 import { components, type DesiredMesh, type Observed, refOf } from './observed.ts';
 import type { Plan, Reason, Step } from './plan-types.ts';
-import { rootStep, type RotationSettings, timeToRootRotation } from './root-rotation.ts';
+import { rootStep, timeToRootRotation } from './root-rotation.ts';
 import { formerRoots, rotationStep, timeToRotation } from './rotation.ts';
 import { controlPlaneSettings, serviceAccountUid } from './settings.ts';
 import { caBundle, trustFor } from './trust.ts';
@@ -122,6 +123,11 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
   const wanted = new Set([...workloads, ...trust, ...webhooks].map(refOf));
   for (const component of components) wanted.add(`Secret/${observed.namespace}/${tlsSecretName(component)}`);
   const unwanted = observed.managed.filter((object) => !wanted.has(refOf(object)));
+  const role = gatewayRole(workloads, observed);
+  if (role.former !== undefined) unwanted.push(role.former);
+  const ready = workloads.filter(
+    (object) => refOf(object) !== role.ref || (role.former === undefined && role.wait === undefined),
+  );
   const apply = (objects: readonly Manifest[], reason: string): Step[] =>
     objects.map((object) => ({ kind: 'apply', object, reason }));
   return {
@@ -135,15 +141,15 @@ function run(spec: MeshConfigSpec, owner: Owner, observed: Observed): Plan {
       ...rootSteps(observed),
       ...(rootRotation === undefined ? [] : [rootRotation]),
       ...apply(trust, 'trust'),
-      { kind: 'check', objects: workloads, reason: 'control-plane' },
+      { kind: 'check', objects: ready, reason: 'control-plane' },
       ...apply(
-        workloads.filter((object) => !waitsForAccount(object, observed)),
+        ready.filter((object) => !waitsForAccount(object, observed)),
         'control-plane',
       ),
       ...apply(webhooks, 'webhooks'),
       ...unwanted.map((object): Step => ({ kind: 'delete', object, reason: 'no-longer-wanted' })),
     ],
-    requeueAfter: nextPass(observed, { settings: spec.certificate.rotation }),
+    requeueAfter: nextPass(observed, timeToRootRotation(spec.certificate.rotation, observed), role.wait),
   };
 }
 
@@ -220,14 +226,9 @@ function mayHaveWebhooks(meshName: string, observed: Observed): boolean {
   return present || isAvailable(rolloutOf(injectorName, observed));
 }
 
-/** `rotation`: of the workload root, where the MeshConfig may be followed. */
-function nextPass(observed: Observed, rotation?: { readonly settings: RotationSettings }): number {
-  const waits = [
-    timeToRenewal(observed),
-    timeToRotation(observed),
-    rotation && timeToRootRotation(rotation.settings, observed),
-    longestWait,
-  ];
+/** `others`: what is due beside certificates and the control-plane CA, in milliseconds. */
+function nextPass(observed: Observed, ...others: readonly (number | undefined)[]): number {
+  const waits = [timeToRenewal(observed), timeToRotation(observed), ...others, longestWait];
   return Math.max(shortestWait, Math.min(...waits.filter((wait) => wait !== undefined)));
 }
 

@@ -3,6 +3,7 @@ import type { ControlPlaneSettings } from '#cdk8s/control-plane-settings.ts';
 import type { Owner } from '#cdk8s/manifest.ts';
 import { controllerName, injectorName, workloadRootSecretName } from '#cdk8s/names.ts';
 import type { MeshConfigSpec } from '#crds/types.ts';
+import { gatewaySecret } from './gateway.ts';
 import type { ComponentName, Observed } from './observed.ts';
 
 export function controlPlaneSettings(spec: MeshConfigSpec, owner: Owner, observed: Observed): ControlPlaneSettings {
@@ -18,6 +19,7 @@ export function controlPlaneSettings(spec: MeshConfigSpec, owner: Owner, observe
     injector: { ...controlPlane.injector, serviceAccountUid: serviceAccountUid(injectorName, observed) },
     controller: { ...controlPlane.controller, serviceAccountUid: serviceAccountUid(controllerName, observed) },
     providerSecrets: providerSecrets(observed),
+    gatewaySecret: gatewaySecret(spec, observed),
     owner,
   };
 }

@@ -53,6 +53,33 @@ describe('cdk8s/control-plane', () => {
     }
   });
 
+  it('lets the controller write exactly the one Secret that the ingress gateway’s certificate is kept in', () => {
+    const objects = controlPlaneObjects(settings({ gatewaySecret: { name: 'tls', namespace: 'edge' } }));
+    const role = one(objects, 'Role', 'osm-controller-gateway');
+    assert.deepEqual(role['rules'], [
+      { apiGroups: [''], resources: ['secrets'], resourceNames: ['tls'], verbs: ['get', 'create', 'patch'] },
+      {
+        apiGroups: ['rbac.authorization.k8s.io'],
+        resources: ['roles'],
+        resourceNames: ['osm-controller-gateway'],
+        verbs: ['get'],
+      },
+    ]);
+    const binding = one(objects, 'RoleBinding', 'osm-controller-gateway');
+    const grant = one(objects, 'RoleBinding', 'osm-operator-gateway');
+    assert.deepEqual(grant['subjects'], [{ kind: 'ServiceAccount', name: 'osm-operator', namespace: 'osm-system' }]);
+    assert.deepEqual(binding['subjects'], [
+      { kind: 'ServiceAccount', name: 'osm-controller', namespace: 'osm-system' },
+    ]);
+    for (const { metadata } of [role, binding, grant]) {
+      assert.equal(metadata.namespace, 'edge');
+      assert.deepEqual(
+        metadata.ownerReferences?.map(({ name }) => name),
+        ['osm-install'],
+      );
+    }
+  });
+
   it('passes what a user sets of a component through to its pods', () => {
     const objects = controlPlaneObjects(
       settings({

@@ -20,6 +20,7 @@ export function settings(changes: Partial<ControlPlaneSettings> = {}): ControlPl
     injector: { replicas: 2, serviceAccountUid: 'uid-of-osm-injector' },
     controller: { replicas: 2, serviceAccountUid: 'uid-of-osm-controller' },
     providerSecrets: [],
+    gatewaySecret: undefined,
     owner,
     ...changes,
   };

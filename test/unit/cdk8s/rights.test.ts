@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   controllerClusterRules,
   controllerRules,
+  gatewayGrantRules,
   injectorClusterRules,
   operatorClusterRules,
   operatorRules,
@@ -12,6 +13,7 @@ import { expectGolden } from './golden.ts';
 const roles: Readonly<Record<string, readonly Rule[]>> = {
   'operator, cluster-wide': operatorClusterRules,
   'operator, in its namespace': operatorRules,
+  'operator, to grant it for the ingress gateway': gatewayGrantRules,
   'injector, cluster-wide': injectorClusterRules,
   'controller, cluster-wide': controllerClusterRules,
   'controller, in its namespace': controllerRules,
@@ -30,6 +32,9 @@ describe('cdk8s/rights', () => {
   it('lets nobody list Secrets, and nobody but the operator get one beyond the four that it knows', () => {
     for (const [who, rules] of Object.entries(roles)) {
       for (const rule of rules.filter(({ resources }) => resources?.includes('secrets'))) {
+        assert.ok(!rule.verbs.some((verb) => ['list', 'watch'].includes(verb)) || rule.resourceNames, who);
+        // Of a Secret that the MeshConfig names, in any namespace: for the same reason, and it alone.
+        if (rules === gatewayGrantRules) continue;
         // The operator grants the controller the ones that MeshRootCertificates name, so it must hold that itself.
         const without = who === 'operator, in its namespace' ? ['create', 'get'] : [];
         const nameless = rule.verbs.every((verb) => without.includes(verb));

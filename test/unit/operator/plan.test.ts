@@ -80,6 +80,71 @@ describe('operator/plan', () => {
     assert.ok(!plan(valid(), running()).steps.some((step) => step.kind === 'apply' && step.object.kind === 'Role'));
   });
 
+  it('lets the controller write the ingress gateway’s Secret, once its namespace is there, and no longer than that is asked for', () => {
+    const ingressGateway = {
+      subjectAltNames: ['gateway.example.com'],
+      validityDuration: '24h',
+      secret: { name: 'osm-gateway', namespace: 'edge' },
+    };
+    const asked = valid({ certificate: { ingressGateway } });
+    const edge = (changes: object = {}) => ({
+      namespaces: [...observed().namespaces, namespace('edge', { monitoredBy: undefined, ...changes })],
+    });
+    const roles = (seen: Partial<Observed>, desired = asked): string[] =>
+      lines(desired, running(seen)).filter((text) => text.includes('osm-controller-gateway'));
+    assert.deepEqual(roles({}), []);
+    const secret = { name: 'osm-controller-tls', namespace: 'osm-system' };
+    const reserved = valid({ certificate: { ingressGateway: { ...ingressGateway, secret } } });
+    assert.deepEqual(roles({}, reserved), []);
+    const home = valid({
+      certificate: { ingressGateway: { ...ingressGateway, secret: { ...secret, name: 'gateway' } } },
+    });
+    assert.equal(roles({}, home).length, 1, 'in the control plane’s namespace too');
+    assert.deepEqual(roles(edge({ terminating: true })), []);
+    const granted = ['Role', 'RoleBinding'].map((kind) => `${kind} edge/osm-controller-gateway`);
+    const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
+    const grant = (ageMs: number) => ({
+      ...{ ...rbac, kind: 'RoleBinding' },
+      metadata: {
+        ...{ name: 'osm-operator-gateway', namespace: 'edge' },
+        creationTimestamp: new Date(now - ageMs).toISOString(),
+      },
+    });
+    // The operator takes what it grants, gives API servers two seconds to learn of it, and makes the Role then.
+    const beginning = plan(asked, running(edge()));
+    assert.ok(beginning.steps.map(line).includes('apply RoleBinding edge/osm-operator-gateway'));
+    assert.deepEqual(roles(edge()), [`apply ${granted[1]}`]);
+    const early = { ...edge(), managed: [...running().managed, grant(500)] };
+    assert.deepEqual(roles(early), [`apply ${granted[1]}`]);
+    assert.equal(plan(asked, running(early)).requeueAfter, 1_500);
+    const late = { ...edge(), managed: [...running().managed, grant(2_000)] };
+    assert.deepEqual(
+      roles(late),
+      granted.map((ref) => `apply ${ref}`),
+    );
+    const made = (name: string) => [
+      ...running().managed,
+      grant(5_000),
+      ...['Role', 'RoleBinding'].map((kind) => ({
+        ...rbac,
+        kind,
+        metadata: { name: 'osm-controller-gateway', namespace: 'edge' },
+        rules: [{ apiGroups: [''], resources: ['secrets'], resourceNames: [name], verbs: ['get'] }],
+      })),
+    ];
+    const managed = made('osm-gateway');
+    assert.deepEqual(
+      roles({ ...edge(), managed }),
+      granted.map((ref) => `apply ${ref}`),
+    );
+    // The Secret goes with its Role: for another one the Role is made anew, in the pass after this.
+    assert.deepEqual(roles({ ...edge(), managed: made('former') }), [`apply ${granted[1]}`, `delete ${granted[0]}`]);
+    assert.deepEqual(
+      roles({ ...edge(), managed }, valid()).toSorted(),
+      granted.map((ref) => `delete ${ref}`).toSorted(),
+    );
+  });
+
   it('never replaces an authority that it cannot read', () => {
     const seen = observed({ workloadRoot: { kind: 'unreadable', message: 'Secret osm-ca-bundle: broken' } });
     const planned = plan(valid(), seen);
