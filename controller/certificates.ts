@@ -34,6 +34,8 @@ export interface CertificatesOptions {
   readonly leads: () => boolean;
   /** Who signs, who is trusted, or what is wrong has changed. */
   readonly onFacts: () => void;
+  /** Another signer, or other roots: certificates that go to no sidecar are looked at anew. */
+  readonly onSigner: () => void;
   readonly timing?: Partial<WorkloadCaTiming & ReplicaTiming> | undefined;
 }
 
@@ -108,9 +110,14 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     sidecars,
     podName,
     now: Date.now,
-    onSigning: (source) =>
-      log.info({ trustDomain: source.trustDomain }, `${nameOf(source)} signs workload certificates`),
-    onTrust: (trust) => log.info({ trustDomains: [...trust.keys()] }, 'sidecars are given other roots'),
+    onSigning(source) {
+      log.info({ trustDomain: source.trustDomain }, `${nameOf(source)} signs workload certificates`);
+      options.onSigner();
+    },
+    onTrust(trust) {
+      log.info({ trustDomains: [...trust.keys()] }, 'sidecars are given other roots');
+      options.onSigner();
+    },
     onError: (error) => log.error({ err: error }, 'the certificate providers could not be looked at'),
     onEvent: (event, signing) => events.onEvent(event, signing),
     ...(timing === undefined ? {} : { timing }),
@@ -163,6 +170,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
             : elsewhereStatus(namespace),
       }));
     },
+    signer: () => ca.signer(),
     subscribe: (account, onSecrets) => ca.subscribe(account, onSecrets),
     start() {
       telling = setInterval(tell, tellEveryMs);

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { describePair, readKeyPair, watchKeyPair } from '#certificates/serving-certificate.ts';
 import { loggerLevel } from '#crds/log-level.ts';
 import { createEventRecorder } from '#kubernetes/events.ts';
-import { MeshConfigs } from '#kubernetes/kinds.ts';
+import { MeshConfigs, Namespaces } from '#kubernetes/kinds.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubernetesClient, Reflector, ReflectorOptions } from '#kubernetes/types.ts';
@@ -24,8 +24,9 @@ import { createCoalescer } from './coalesce.ts';
 import { createDirectory } from './directory.ts';
 import { createDistribution, type Told } from './distribution.ts';
 import type { Environment } from './environment.ts';
+import { createGatewayCertificate } from './gateway-certificate.ts';
 import type { Findings } from './mesh-conditions.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, watchGatewayCertificate } from './metrics.ts';
 import type { ControllerSettings } from './parse/config.ts';
 import { createPending } from './pending.ts';
 import { refusalEvent } from './refusal-event.ts';
@@ -91,6 +92,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       log.level = loggerLevel(stores.settings()?.logLevel ?? '') ?? environment.logLevel;
       metrics.changes.inc({ kind: change.kind });
       if (change.kind === MeshConfigs.kind) ca.lookNow();
+      if (change.kind === MeshConfigs.kind || change.kind === Namespaces.kind) gateway.lookNow();
       changedAt ??= performance.now();
       pending.note(change);
       revisions.trigger(change.kind);
@@ -128,8 +130,20 @@ export async function startController(options: ControllerOptions): Promise<Contr
     onFacts: () => reporter.changed(),
     leads: () => reporter.leads,
     sidecars: (given) => sidecarsOf([...server.streams()], given, Date.now()),
+    onSigner: () => gateway.lookNow(),
     timing: options.certificateTiming,
   });
+
+  const gateway = createGatewayCertificate({
+    ...{ client, log, metrics, meshName: environment.meshName, now: Date.now },
+    settings: () => stores.settings()?.gateway,
+    signer: ca.signer,
+    hasNamespace: (name) => stores.hasNamespace(name),
+    meshConfig: () => stores.meshConfig(),
+    record: (note) => events.record(note),
+    onFact: () => reporter.changed(),
+  });
+  watchGatewayCertificate(metrics, () => gateway.fact()?.notAfter);
 
   const revisions = createCoalescer({
     windowMs: 10,
@@ -186,11 +200,12 @@ export async function startController(options: ControllerOptions): Promise<Contr
     metrics,
     findings: () =>
       compiled?.settings === stores.settings()
-        ? compiled && { ...compiled, problems, certificates: ca.facts() }
+        ? compiled && { ...compiled, problems, certificates: ca.facts(), gateway: gateway.fact() }
         : undefined,
     meshConfig: () => stores.meshConfig(),
     rootCertificates: () => ca.statuses(),
     subject: (object) => stores.subject(object),
+    onLeading: (signal) => gateway.lead(signal),
     ...(options.reporting === undefined ? {} : { timing: options.reporting }),
   });
 
@@ -303,6 +318,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       await server.drain(options.drainMs);
       revisions.stop();
       stores.stop();
+      gateway.stop();
       ca.stop();
       await released;
       await api.close();

@@ -7,6 +7,7 @@ import { type CertificateFacts, signsMeanwhile, type SourceFact } from '#certifi
 import type { MeshModel } from '#mesh/model.ts';
 import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import type { Problem } from '#mesh/problem.ts';
+import type { GatewayFact } from './gateway-certificate.ts';
 
 /** A metav1 condition without its times and generation. */
 export interface ConditionValue {
@@ -26,16 +27,24 @@ export interface Findings {
   readonly problems: readonly Problem[];
   /** As this controller sees them, and the others' troubles: each issues to its own sidecars. */
   readonly certificates: CertificateFacts;
+  /** Undefined: no certificate for an ingress gateway is asked for. */
+  readonly gateway?: GatewayFact | undefined;
 }
 
-const conditions: readonly ((findings: Findings) => ConditionValue)[] = [
+const gatewayType = 'IngressGatewayCertificateIssued';
+
+/** What is there only while it is asked for, and is taken away after that. */
+export const passingTypes: readonly string[] = [gatewayType];
+
+const conditions: readonly ((findings: Findings) => ConditionValue | undefined)[] = [
   policiesAccepted,
   plaintextAccepted,
   workloadCertificatesIssued,
+  ingressGatewayCertificateIssued,
 ];
 
 export function meshConditions(findings: Findings): ConditionValue[] {
-  return conditions.map((condition) => condition(findings));
+  return conditions.map((condition) => condition(findings)).filter((value) => value !== undefined);
 }
 
 /** Problems, or workloads, that a message names. The rest is in the API and on the objects. */
@@ -95,6 +104,24 @@ function workloadCertificatesIssued({ certificates }: Findings): ConditionValue 
     .map(sourceName);
   const trusted = others.length === 0 ? '' : ` Trusted beside it: ${others.join(', ')}.`;
   const message = `Signed by ${sourceName(signing)} for trust domain ${signing.trustDomain}.${trusted}`;
+  return { type, status: 'True', reason: 'Issued', message };
+}
+
+/** The end of a certificate changes with each renewal alone. */
+function ingressGatewayCertificateIssued({ gateway }: Findings): ConditionValue | undefined {
+  const type = gatewayType;
+  if (gateway === undefined) return undefined;
+  const { secret, dnsNames, trouble, notAfter } = gateway;
+  const where = `Secret ${secret.namespace}/${secret.name}`;
+  const until = notAfter === undefined ? undefined : new Date(notAfter).toISOString();
+  if (trouble !== undefined) {
+    const held = until === undefined ? '' : ` What ${where} holds ends on ${until}.`;
+    return { type, status: 'False', reason: trouble.reason, message: `${trouble.key}: ${trouble.message}.${held}` };
+  }
+  if (until === undefined) {
+    return { type, status: 'Unknown', reason: 'Starting', message: `${where} has not been looked at yet.` };
+  }
+  const message = `${where} holds a certificate for ${dnsNames.join(', ')} until ${until}; it is renewed before.`;
   return { type, status: 'True', reason: 'Issued', message };
 }
 

@@ -2,7 +2,7 @@
 import { type Condition, mergeConditions, sameConditions } from '#kubernetes/conditions.ts';
 import { MeshConfigs } from '#kubernetes/kinds.ts';
 import type { KubeObject, KubernetesClient } from '#kubernetes/types.ts';
-import type { ConditionValue } from './mesh-conditions.ts';
+import { type ConditionValue, passingTypes } from './mesh-conditions.ts';
 
 const fieldManager = 'osm-controller';
 
@@ -24,7 +24,7 @@ export function createMeshStatusWriter(
   return {
     async write(meshConfig, values) {
       const { name, namespace, uid = '', resourceVersion = '', generation = 0 } = meshConfig.metadata;
-      const types = new Set(values.map(({ type }) => type));
+      const types = new Set([...passingTypes, ...values.map(({ type }) => type)]);
       const stored = (meshConfig.status as { conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
       const current =
         written?.uid === uid && written.before === resourceVersion

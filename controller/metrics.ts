@@ -28,6 +28,16 @@ export function watchCertificates({ registry }: Metrics, facts: () => Certificat
   gauge('osm_certificate_troubles', 'Things that are wrong with certificate providers now', ({ troubles }) => troubles);
 }
 
+/** Adds the gauge of the ingress gateway's certificate. Milliseconds since 1970. */
+export function watchGatewayCertificate({ registry }: Metrics, notAfter: () => number | undefined): void {
+  const gauge: Gauge = new Gauge({
+    name: 'osm_ingress_gateway_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate of the ingress gateway ends, in seconds since 1970; 0 where none is asked for, and in a replica that does not lead',
+    registers: [registry],
+    collect: () => gauge.set((notAfter() ?? 0) / 1000),
+  });
+}
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** The controller's metrics; names of the original where they fit. No label holds a pod: their number must not grow. */

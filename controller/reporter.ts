@@ -32,6 +32,8 @@ export interface ReporterOptions {
   readonly rootCertificates: () => readonly ToldRootCertificate[];
   /** Undefined when the object is gone. */
   readonly subject: (object: ObjectRef) => KubeObject | undefined;
+  /** This controller leads until the signal aborts: what else one of them does begins. */
+  readonly onLeading: (signal: AbortSignal) => void;
   /** For tests; the defaults suit production. */
   readonly timing?: { readonly pace?: Partial<Pace>; readonly lease?: Partial<LeaseTiming> };
 }
@@ -152,6 +154,7 @@ export function createReporter(options: ReporterOptions): Reporter {
             metrics.leader.set(0);
             metrics.untold.set(0);
           });
+          options.onLeading(signal);
           rounds.trigger('this controller leads');
         },
         onLost: (reason) =>

@@ -1,8 +1,9 @@
 /** Who signs now: one source at a time, whose certificates are kept for the accounts that hold them (`certificates/workload-cache.ts`). */
 import type { Source } from '#certificates/choice.ts';
 import { CertificateError } from '#certificates/error.ts';
+import type { DnsNames } from '#certificates/gateway-certificate.ts';
 import type { Issuer } from '#certificates/issuer.ts';
-import type { WorkloadCertificate } from '#certificates/leaf.ts';
+import type { IssuedCertificate, WorkloadCertificate } from '#certificates/leaf.ts';
 import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
 import type { Wanted } from '#certificates/providers/provider.ts';
 import { mergeTrust, noTrust, type Trust } from '#certificates/trust.ts';
@@ -23,6 +24,18 @@ export interface SigningOptions {
   readonly now: () => number;
 }
 
+/** Who signs now, for certificates that go to no sidecar. */
+export interface CurrentSigner {
+  readonly source: Source;
+  /** Another one: what was signed before is to be signed anew. The same in every replica. */
+  readonly id: string;
+  /** PEM of the roots above it, and all that sidecars are given. */
+  readonly rootsPem: string;
+  readonly trust: Trust;
+  /** Throws a CertificateError; also while sidecars do not trust the root above it yet. */
+  issueNamed(dnsNames: DnsNames, lifetimeMs: number): Promise<IssuedCertificate>;
+}
+
 export interface Signing {
   /** Undefined while there is no signer. */
   readonly by: CertificateSource | undefined;
@@ -34,6 +47,8 @@ export interface Signing {
   readonly cache: WorkloadCache | undefined;
   /** True when this source signs: from now on, or already. False while sidecars do not trust it yet. */
   use(source: CertificateSource): boolean;
+  /** Undefined while nobody signs. */
+  current(): CurrentSigner | undefined;
   /** Gives sidecars their roots although there is no signer that all trust yet. */
   begin(): void;
   /** What the certificates at hand lead to, and those that are made now. */
@@ -54,6 +69,8 @@ export function createSigning(options: SigningOptions): Signing {
   let cache: WorkloadCache | undefined;
   /** What is signed with now: provider, trust domain, lifetime and kind of key. */
   let used = '';
+  /** Of the provider and the kind of key. */
+  let id = '';
 
   /** Certificates are issued from now on, by this issuer; those at hand are issued anew. */
   function open(issuer: Issuer): void {
@@ -69,20 +86,23 @@ export function createSigning(options: SigningOptions): Signing {
     return anchor;
   }
 
+  /** What a certificate under this root leads to. Throws while a sidecar does not trust that yet. */
+  function spreadAnchor(source: CertificateSource, trustDomain: string, rootPem: string): Trust {
+    const anchor = anchorOf(trustDomain, rootPem);
+    if (isSpread(anchor)) return anchor;
+    source.noteRoot(rootPem);
+    throw new CertificateError(
+      'provider-root-new',
+      'The provider signs under a root that sidecars do not trust yet; it is being spread to them, and the next try will do',
+    );
+  }
+
   function issuerOf(source: CertificateSource, trustDomain: string): Issuer {
     return {
       async issueWorkload(account, onWaiting) {
         if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
         const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain), onWaiting);
-        const anchor = anchorOf(trustDomain, rootPem);
-        if (!isSpread(anchor)) {
-          source.noteRoot(rootPem);
-          throw new CertificateError(
-            'provider-root-new',
-            'The provider signs under a root that sidecars do not trust yet; it is being spread to them, and the next try will do',
-          );
-        }
-        leadsTo.set(certificate, anchor);
+        leadsTo.set(certificate, spreadAnchor(source, trustDomain, rootPem));
         if (source === by) root = firstPrint(rootPem);
         return certificate;
       },
@@ -112,12 +132,29 @@ export function createSigning(options: SigningOptions): Signing {
       const identity = JSON.stringify([made.id, trustDomain, lifetimeMs, keyType]);
       by = source;
       signing = source.source;
+      id = JSON.stringify([made.id, keyType]);
       if (identity === used) return true;
       used = identity;
       root = firstPrint([...roots.values()].join(''));
       open(issuerOf(source, trustDomain));
       options.onSigning(source.source);
       return true;
+    },
+    current() {
+      if (by === undefined || signing === undefined) return undefined;
+      const source = by;
+      const { trustDomain } = signing;
+      return {
+        ...{ source: signing, id, trust: options.trust.current() },
+        rootsPem: source.signs().get(trustDomain) ?? '',
+        async issueNamed(dnsNames, lifetimeMs) {
+          if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
+          const lasting = { ...wanted(trustDomain), lifetimeMs };
+          const { certificate, rootPem } = await source.made.provider.issueNamed(dnsNames, lasting);
+          spreadAnchor(source, trustDomain, rootPem);
+          return certificate;
+        },
+      };
     },
     begin() {
       if (cache === undefined) open(nobody);

@@ -68,6 +68,7 @@ export interface Stores {
   /** As it is stored: what Events are about. */
   rootCertificate(name: string): KubeObject | undefined;
   objects(settings: MeshSettings): MeshObjects;
+  hasNamespace(name: string): boolean;
   /** All slices of one service (`<namespace>/<name>`). */
   slicesOf(service: NameKey): EndpointSliceObject[];
   /** Of objects that could not be parsed at all, in namespaces of the mesh; and of the MeshConfig. */
@@ -193,6 +194,7 @@ export function createStores(options: StoresOptions): Stores {
       tcpRoutes: usable(tcpRoutes),
       trafficSplits: usable(splits),
     }),
+    hasNamespace: (name) => namespaces.get(name) !== undefined,
     slicesOf,
     problems: () => [
       ...configProblems,

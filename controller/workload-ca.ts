@@ -19,7 +19,7 @@ import type { ResourceMap } from '#xds/cache/snapshot.ts';
 import { type CertificateSource, createCertificateSource, type SourceOptions } from './certificate-source.ts';
 import { createNeeded } from './needed.ts';
 import { reportOf } from './own-report.ts';
-import { createSigning, type SigningOptions } from './signing.ts';
+import { createSigning, type CurrentSigner, type SigningOptions } from './signing.ts';
 import { createSpread, type Holder, type Replica, type Sidecars, type SpreadTiming, type Wait } from './spread.ts';
 
 export interface CertificateSettings {
@@ -95,6 +95,8 @@ export interface WorkloadCa {
   readonly loaded: boolean;
   state(): CertificateState;
   walk(): Walk;
+  /** Undefined while nobody signs. */
+  signer(): CurrentSigner | undefined;
   /** The secrets of an account, as soon as there is a CA and whenever they change. */
   subscribe(account: AccountKey, onSecrets: (secrets: ResourceMap) => void): () => void;
 }
@@ -280,6 +282,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       narrowsAt: extra && extra.since + timing.lingerMs,
       rootsOf: (uid) => sources.get(uid)?.trust(),
     }),
+    signer: () => signing.current(),
     subscribe: (account, onSecrets) => signing.subscribe(account, onSecrets),
   };
 }

@@ -1,9 +1,19 @@
 import { durationMs } from '#crds/duration.ts';
 import type { FieldError } from '#crds/parse.ts';
 import { parseMeshConfig } from '#crds/parse.ts';
+import type { MeshConfigSpec } from '#crds/types.ts';
+import type { DnsNames } from '#certificates/gateway-certificate.ts';
 import type { KeyType } from '#certificates/keys.ts';
+import type { SecretName } from '#certificates/secret-store.ts';
 import type { KubeObject } from '#kubernetes/types.ts';
 import type { MeshSettings } from '#mesh/objects.ts';
+
+/** `spec.certificate.ingressGateway`. */
+export interface GatewaySettings {
+  readonly dnsNames: DnsNames;
+  readonly lifetimeMs: number;
+  readonly secret: SecretName;
+}
 
 /** All that the controller takes from the MeshConfig. */
 export interface ControllerSettings {
@@ -13,6 +23,8 @@ export interface ControllerSettings {
   readonly keyType: KeyType;
   /** Of RSA keys, also where only a provider demands them. */
   readonly rsaBits: number;
+  /** Undefined: no certificate for an ingress gateway is asked for. */
+  readonly gateway: GatewaySettings | undefined;
   /** 0 is no limit. */
   readonly maxDataPlaneConnections: number;
   /** As the user wrote it; `''` keeps the one of the environment. */
@@ -56,9 +68,21 @@ export function parseSettings(
       certificateLifetimeMs: durationMs(certificate.serviceCertValidityDuration) ?? DAY_MS,
       keyType: certificate.certKeyType === 'RSA' ? { kind: 'rsa', bits: rsaBits } : { kind: 'ecdsa' },
       rsaBits,
+      gateway: gatewaySettings(certificate.ingressGateway),
       maxDataPlaneConnections: sidecar.maxDataPlaneConnections,
       logLevel: observability.osmLogLevel,
     },
+  };
+}
+
+function gatewaySettings(written: MeshConfigSpec['certificate']['ingressGateway']): GatewaySettings | undefined {
+  const [first, ...others] = new Set(written?.subjectAltNames);
+  if (written === undefined || first === undefined) return undefined;
+  const { name, namespace } = written.secret;
+  return {
+    dnsNames: [first, ...others],
+    lifetimeMs: durationMs(written.validityDuration) ?? DAY_MS,
+    secret: { name, namespace },
   };
 }
 

@@ -243,10 +243,16 @@ export const certificate = section('The certificates of workloads.', {
     ),
   ),
   ingressGateway: optional(
-    object(`A client certificate for an ingress gateway in front of the mesh. ${notYet}`, {
-      subjectAltNames: list(name('A DNS name.'), 'Names that the certificate carries.', { minItems: 1 }),
+    object('A client certificate for an ingress gateway in front of the mesh, kept in a Secret while this is set.', {
+      subjectAltNames: list(
+        name('A DNS name.'),
+        'DNS names that the certificate carries, all of them. The first is its common name too.',
+        { minItems: 1 },
+      ),
       validityDuration: duration('How long it is valid.', { rules: [atLeastAMinute('validityDuration')] }),
-      secret: namespacedName('The Secret that it is written to.'),
+      secret: namespacedName(
+        'The Secret (`kubernetes.io/tls`) that it is written to; one of somebody else is left alone.',
+      ),
     }),
   ),
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { CertificateFacts } from '#certificates/facts.ts';
-import { meshConditions } from '#controller/mesh-conditions.ts';
+import type { GatewayFact } from '#controller/gateway-certificate.ts';
+import { meshConditions, passingTypes } from '#controller/mesh-conditions.ts';
 import { compile } from '#mesh/compile.ts';
 import type { Problem } from '#mesh/problem.ts';
 import { conditionTypes } from '#operator/plan/status.ts';
@@ -81,6 +82,38 @@ describe('the controller’s conditions on the MeshConfig', () => {
     assert.equal(issued({ signing: undefined, validating: [] })?.status, 'Unknown');
     const counted = { troubles, earliestExpiry: 7 };
     assert.deepEqual(issued({ ...counted, accountsFailing: 1 }), issued({ troubles, accountsFailing: 2 }));
+  });
+
+  it('speak of the ingress gateway’s certificate only while one is asked for', () => {
+    const fact = {
+      secret: { namespace: 'edge', name: 'tls' },
+      dnsNames: ['a.example.com', 'b.example.com'],
+      trouble: undefined,
+      notAfter: Date.parse('2026-06-01T12:00:00Z'),
+    } as const;
+    const told = (gateway: GatewayFact | undefined) =>
+      meshConditions({ model, problems: [], certificates, gateway }).find(({ type }) => passingTypes.includes(type));
+    assert.equal(told(undefined), undefined);
+    assert.deepEqual(told(fact), {
+      type: 'IngressGatewayCertificateIssued',
+      status: 'True',
+      reason: 'Issued',
+      message:
+        'Secret edge/tls holds a certificate for a.example.com, b.example.com until 2026-06-01T12:00:00.000Z; it is renewed before.',
+    });
+    assert.equal(told({ ...fact, notAfter: undefined })?.status, 'Unknown');
+    const trouble = {
+      reason: 'ProviderTrouble',
+      key: 'provider-unreachable',
+      message: 'Vault issues none: it is down',
+    };
+    const failing = told({ ...fact, trouble });
+    assert.deepEqual([failing?.status, failing?.reason], ['False', 'ProviderTrouble']);
+    assert.equal(
+      failing?.message,
+      'provider-unreachable: Vault issues none: it is down. What Secret edge/tls holds ends on 2026-06-01T12:00:00.000Z.',
+    );
+    assert.doesNotMatch(told({ ...fact, trouble, notAfter: undefined })?.message ?? '', /holds/);
   });
 
   it('leave what is wrong in the MeshConfig itself to the operator', () => {

@@ -14,6 +14,30 @@ const object = (kind: string, fields: object, metadata: object = {}): KubeObject
   metadata: { name: 'x', namespace: 'shop', uid: 'u', creationTimestamp: '2026-01-01T00:00:00Z', ...metadata },
 });
 
+describe('the certificate of an ingress gateway', () => {
+  const gatewayOf = (certificate: object) => {
+    const result = parseSettings(
+      {
+        ...object('MeshConfig', { spec: { certificate } }, { name: 'osm-mesh-config' }),
+        apiVersion: 'config.openservicemesh.io/v1alpha2',
+      },
+      { namespace: 'osm-system', domain: 'cluster.local', meshName: 'osm' },
+    );
+    return result.ok ? result.settings.gateway : assert.fail(JSON.stringify(result.errors));
+  };
+
+  it('is asked for with each name once, and not at all where the MeshConfig says nothing', () => {
+    assert.equal(gatewayOf({}), undefined);
+    const secret = { name: 'tls', namespace: 'edge' };
+    const subjectAltNames = ['b.example.com', 'a.example.com', 'b.example.com'];
+    assert.deepEqual(gatewayOf({ ingressGateway: { subjectAltNames, validityDuration: '1h30m', secret } }), {
+      dnsNames: ['b.example.com', 'a.example.com'],
+      lifetimeMs: 5_400_000,
+      secret,
+    });
+  });
+});
+
 describe('services', () => {
   it('take the port as target port where none is said, and keep named ones', () => {
     const { ports } = parseService(
