@@ -6,6 +6,7 @@ import { lab } from './support/lab.ts';
 import { namespace, TOOLS_IMAGE } from './support/manifests.ts';
 
 const NS = 'leaving';
+const GATEWAY = 'gateway-certificate';
 const INSTALL = fileURLToPath(new URL('../../deploy/install.yaml', import.meta.url));
 const CLUSTER_SCOPED =
   'mutatingwebhookconfigurations,validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings';
@@ -28,6 +29,21 @@ async function initContainers(name: string): Promise<string[]> {
   return (spec.initContainers ?? []).map((container) => container.name);
 }
 
+async function askForGateway(asked: boolean): Promise<void> {
+  const ingressGateway = {
+    subjectAltNames: ['gateway.example.com'],
+    validityDuration: '1h',
+    secret: { name: GATEWAY, namespace: NS },
+  };
+  await lab.patchMeshConfig({ spec: { certificate: { ingressGateway: asked ? ingressGateway : null } } });
+}
+
+/** Its type; empty when it is not there. */
+async function gatewaySecret(): Promise<string> {
+  const query = ['get', 'secret', '-n', NS, GATEWAY, '--ignore-not-found', '-o', 'jsonpath={.type}'];
+  return (await lab.run(query)).stdout;
+}
+
 describe('removal', () => {
   before(async () => {
     await lab.meshIsUp();
@@ -46,6 +62,15 @@ describe('removal', () => {
     assert.deepEqual(await initContainers('repaired'), ['osm-init', 'envoy']);
   });
 
+  it('takes the ingress gateway’s Secret away when it is asked for no more', async () => {
+    await askForGateway(true);
+    await eventually('the Secret is there', async () => (await gatewaySecret()).includes('kubernetes.io/tls'));
+    await askForGateway(false);
+    await eventually('the Secret is gone', async () => (await gatewaySecret()) === '');
+    await askForGateway(true);
+    await eventually('the Secret is back', async () => (await gatewaySecret()) !== '');
+  });
+
   it('lets pods of labelled namespaces start without a sidecar once the MeshConfig is gone', async () => {
     await lab.kubectl(['delete', 'meshconfig', '-n', 'osm-system', 'osm-mesh-config']);
     await eventually('the webhook configurations are gone', async () => {
@@ -58,6 +83,7 @@ describe('removal', () => {
       const { stdout } = await lab.run(['get', 'deployments', '-n', 'osm-system', '-o', 'name']);
       return stdout.trim() === 'deployment.apps/osm-operator';
     });
+    await eventually('the ingress gateway’s Secret is gone', async () => (await gatewaySecret()) === '');
   });
 
   it('guards and injects again with a new MeshConfig', async () => {
