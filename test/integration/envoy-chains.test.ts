@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { type CertificateAuthority, createAuthority } from '#certificates/ca.ts';
 import { ecdsa, type KeyType } from '#certificates/keys.ts';
+import type { IssuedCertificate } from '#certificates/leaf.ts';
 import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
 import type { Provider } from '#certificates/providers/provider.ts';
 import { readAuthority } from '#certificates/secret-store.ts';
@@ -129,6 +131,33 @@ describe('chains of users’ own authorities, between two real Envoys', function
   }
 
   const provider = (authority: CertificateAuthority): Provider => createBuiltinProvider(authority, Date.now);
+
+  it('an ingress gateway’s certificate passes for no workload, whatever DNS names it carries', async () => {
+    const own = provider(root);
+    const inner = await sidecar(
+      await secretsOf(own, 'store', undefined, ecdsa),
+      true,
+      (application.address() as AddressInfo).port,
+    );
+    const heardBy = async ({ chainPem, privateKey }: IssuedCertificate): Promise<string> => {
+      const socket = connectTls({
+        ...{ port: inner, host: '127.0.0.1', servername: 'store.shop.cluster.local' },
+        ...{ cert: chainPem, key: privateKey.revealText(), ca: root.rootsPem },
+      });
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      socket.on('error', () => undefined); // Envoy's alert
+      await new Promise((resolve) => void socket.once('close', resolve));
+      return text;
+    };
+    const wanted = { trustDomain, lifetimeMs: 3_600_000, keyType: ecdsa };
+    const workload = await own.issue({ namespace: 'shop', name: 'buyer' }, wanted);
+    assert.equal(await heardBy(workload.certificate), 'hello');
+    const gateway = await own.issueNamed(['buyer.shop.cluster.local'], wanted);
+    assert.equal(await heardBy(gateway.certificate), '');
+  });
 
   for (const type of ['ec', 'rsa'] as const) {
     it(`${type.toUpperCase()} intermediate with its chain, two deep`, async () => {
