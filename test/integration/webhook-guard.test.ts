@@ -156,6 +156,45 @@ describe('guard policy on a real API server', function () {
     assert.match((await refusal(forged, 'annotated-0')) ?? 'accepted', /osm-sidecar-guard/);
   });
 
+  /** Stores a pod and adds a container to it; undefined when that was taken, else the API server's words. */
+  async function debugged(pod: Pod, name: string, container: object): Promise<string | undefined> {
+    const path = `/api/v1/namespaces/labelled-1/pods/${name}`;
+    if ((await client.get(Pods, name, 'labelled-1')) === undefined) {
+      const metadata = { ...pod.metadata, name, namespace: 'labelled-1' };
+      await client.create(Pods, { ...pod, apiVersion: 'v1', kind: 'Pod', metadata });
+    }
+    const added = { spec: { ephemeralContainers: [{ image: 'busybox', ...container }] } };
+    try {
+      await client.request('PATCH', `${path}/ephemeralcontainers`, added, {
+        'content-type': 'application/strategic-merge-patch+json',
+      });
+      return undefined;
+    } catch (error) {
+      if (error instanceof KubernetesError && error.message.includes('osm-sidecar-guard')) return error.message;
+      throw error;
+    }
+  }
+
+  const as = (runAsUser: number) => ({ securityContext: { runAsUser } });
+  const meshed = (spec: object = {}): Pod => {
+    const pod = inject(probe, injectSettings());
+    return { ...pod, spec: { ...pod.spec, ...spec } };
+  };
+
+  it('refuses to add a container as the sidecar’s user, its own or the pod’s, and no other', async () => {
+    assert.equal(await debugged(meshed(), 'meshed', { name: 'root', ...as(0) }), undefined);
+    assert.match((await debugged(meshed(), 'meshed', { name: 'sly', ...as(1500) })) ?? 'accepted', /sidecar-user/);
+    assert.equal(await debugged(meshed(), 'meshed', { name: 'plain' }), undefined);
+    const podLevel = meshed(as(1500));
+    assert.match((await debugged(podLevel, 'pod-level', { name: 'heir' })) ?? 'accepted', /sidecar-user/);
+    assert.equal(await debugged(podLevel, 'pod-level', { name: 'own', ...as(1000) }), undefined);
+  });
+
+  it('lets anybody into a pod that is none of the mesh', async () => {
+    const outside: Pod = { ...probe, metadata: { name: 'outside', annotations: marks('disabled') } };
+    assert.equal(await debugged(outside, 'outside', { name: 'sly', ...as(1500) }), undefined);
+  });
+
   it('is disarmed by `released`, armed by anything else, and closed without its parameter', async () => {
     const guard = (data: Record<string, string>) =>
       client.apply(
@@ -165,8 +204,11 @@ describe('guard policy on a real API server', function () {
       );
     await guard({ state: 'released' });
     await guardSays('accepted');
+    assert.equal(await debugged(meshed(), 'former', { name: 'sly', ...as(1500) }), undefined);
     await guard({ state: 'armed' });
     await guardSays('refused');
+    assert.match((await debugged(meshed(), 'former', { name: 'slyer', ...as(1500) })) ?? 'accepted', /sidecar-user/);
+    assert.equal(await debugged(meshed(), 'former', { name: 'plain' }), undefined, 'one that stands forbids no other');
     await guard({ state: 'released' });
     await guardSays('accepted');
     await client.delete(ConfigMaps, GUARD_CONFIG_MAP, 'osm-system');
