@@ -6,13 +6,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flagsOrExit } from './flags.ts';
 import { compareGenerated } from './generated-files.ts';
-import { generators } from './generators.ts';
 
 const flags = flagsOrExit({
   command: 'npm run generate',
   does: 'Writes every generated file of the repository anew.',
   flags: { check: 'write nothing, and fail where one differs from what its sources make (npm run check)' },
 });
+// All that anything is generated from: who asks for help need not wait for it.
+const { generators } = await import('./generators.ts');
 const check = flags.has('check');
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { differences, failures } = await compareGenerated(root, generators, !check);

@@ -100,7 +100,7 @@ describe('the server’s routes', () => {
         assert.notEqual(permissions.grants, undefined);
         assert.equal(passes(permissions, source, request), expected(http, source, request));
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
