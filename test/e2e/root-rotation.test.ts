@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import type { X509Certificate } from 'node:crypto';
 import { readCertificates } from '#certificates/pem.ts';
 import { eventually } from '#test/support/eventually.ts';
-import { lab } from './support/lab.ts';
+import { lab, type MeshCondition } from './support/lab.ts';
 import { allProtocolsServer, namespace } from './support/manifests.ts';
-import { describeSights, type Peer, type PeerWatch, watchPeers } from './support/peers.ts';
+import { describeSights, type Peer, type PeerWatch, peerOf, watchPeers } from './support/peers.ts';
 import { assertNoneLost, type SteadyLoad, steadyLoad } from './support/steady-load.ts';
 
 const NS = 'root-rotation';
@@ -31,7 +31,7 @@ describe('rotation of the built-in workload root under constant load', () => {
     await lab.apply(['server', 'client'].flatMap((name) => allProtocolsServer({ namespace: NS, name })));
     await Promise.all([lab.rolledOut(NS, 'server', 'client'), lab.rolledOut('osm-system', 'osm-operator')]);
     await lab.setPermissive(true);
-    peers = await Promise.all(['server', 'client'].map(peerOf));
+    peers = await Promise.all(['server', 'client'].map((name) => peerOf(NS, name)));
     roots.set('old', await rootAt('ca.crt'));
     await eventually('the client reaches the server', async () => {
       return (await lab.curl(NS, 'client', 'http://server:8080/')).status === 200;
@@ -93,10 +93,6 @@ describe('rotation of the built-in workload root under constant load', () => {
     console.log(`      ${watch.sights.length} handshakes; calls: ${counts.join(', ')}; none failed`);
   });
 
-  async function peerOf(name: string): Promise<Peer> {
-    return { name, host: await lab.podIp(NS, name), port: 8080, serverName: `${name}.${NS}.svc.cluster.local` };
-  }
-
   async function secretData(): Promise<Record<string, string>> {
     return (await lab.json<{ data: Record<string, string> }>(['get', 'secret', '-n', 'osm-system', 'osm-ca-bundle']))
       .data;
@@ -113,17 +109,8 @@ describe('rotation of the built-in workload root under constant load', () => {
     await lab.kubectl(['annotate', ...MESH, '--overwrite', `${ANNOTATION}=${value}`]);
   }
 
-  interface Condition {
-    readonly type: string;
-    readonly status: string;
-    readonly reason: string;
-    readonly message: string;
-  }
-
-  async function condition(): Promise<Condition> {
-    const mesh = await lab.json<{ status: { conditions: readonly Condition[] } }>(['get', ...MESH]);
-    const found = mesh.status.conditions.find(({ type }) => type === 'WorkloadRootRotating');
-    if (found === undefined) throw new Error('the MeshConfig has no condition WorkloadRootRotating');
+  async function condition(): Promise<MeshCondition> {
+    const found = await lab.meshCondition('WorkloadRootRotating');
     if (found.reason !== told.at(-1)) told.push(found.reason);
     return found;
   }
