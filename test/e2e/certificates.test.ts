@@ -175,8 +175,10 @@ describe('certificates under constant load', () => {
     await accepted(moved, true);
   });
 
-  it('all MeshRootCertificates gone in one step: the built-in root signs again', async () => {
+  it('all MeshRootCertificates gone in one step, and every replica replaced in its middle: the built-in root signs again', async () => {
     await lab.kubectl(['delete', 'meshrootcertificates', '-n', 'osm-system', '--all']);
+    await lab.kubectl(['rollout', 'restart', '-n', 'osm-system', 'deployment/osm-controller']);
+    await lab.rolledOut('osm-system', 'osm-controller');
     await shownBy(old);
     await accepted(old, true);
   });
