@@ -127,7 +127,7 @@ describe('another provider of certificates under constant load', () => {
     const began = Date.now();
     await lab.apply(workload({ namespace: NS, name: 'late', command: ['sleep', 'infinity'] }));
     const why =
-      /provider-timeout: cert-manager \(MeshRootCertificate from-cert-manager\) issues no certificates: .*controller may be down/;
+      /provider-timeout: (At replica \S+: )?cert-manager \(MeshRootCertificate from-cert-manager\) issues no certificates: .*controller may be down/;
     await told('False', why);
     await eventually('the Event', async () => (await eventsOfRoot()).some((text) => why.test(text)), {
       state: async () => (await eventsOfRoot()).join('\n'),
