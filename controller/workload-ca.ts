@@ -247,7 +247,8 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       needed.isWaiting ||
       !sameTrust(trust, spread.roots) ||
       !sameTrust(trust, spread.acknowledged) ||
-      validating.some(({ trouble }) => trouble !== undefined);
+      // Where a root stands by, it may be the one that signs at any moment.
+      validating.some((source) => source.trouble !== undefined || !sameTrust(source.trust(), source.signs()));
     timer = setTimeout(lookNow, due ? timing.missingMs : timing.foundMs);
   }
 

@@ -70,11 +70,13 @@ export function readWorkloadRoot(secret: ManagedObject | undefined, name: string
   const read = readAuthority(secret, name);
   if (secret === undefined || read.kind !== 'present') return read as Exclude<typeof read, { kind: 'present' }>;
   const stored = secret.metadata.annotations ?? {};
+  const chain = certificatesOf(decode(secret, rootKeys.certificate) ?? '');
   const since = Date.parse(stored[rootAnnotations.readySince] ?? '');
   return {
     ...read,
     walk: {
-      ours: isOurRoot(decode(secret, rootKeys.certificate) ?? ''),
+      ours: isOurRoot(chain),
+      signing: chain.map(hashOf).at(-1) ?? read.authority.fingerprint,
       standby: readStandby(secret, read.authority.fingerprint),
       rotatingTo: stored[rootAnnotations.rotatingTo],
       readySince: Number.isNaN(since) ? undefined : since,
@@ -83,8 +85,7 @@ export function readWorkloadRoot(secret: ManagedObject | undefined, name: string
 }
 
 /** By its name: Secrets that earlier versions made, and OSM, carry no other mark. */
-function isOurRoot(pem: string): boolean {
-  const [root, ...others] = certificatesOf(pem);
+function isOurRoot([root, ...others]: readonly X509Certificate[]): boolean {
   const names = root?.subject.split('\n') ?? [];
   return (
     root !== undefined &&

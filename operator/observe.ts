@@ -23,6 +23,7 @@ export interface ObserveOptions {
   readonly defaults: Observed['defaults'];
   readonly waits: Observed['waits'];
   readonly rootWaits: Observed['rootWaits'];
+  readonly followedSince: Observed['followedSince'];
   readonly replicas?: Observed['replicas'];
   readonly injectorAnswers?: Observed['injectorAnswers'];
   readonly controllers?: Observed['controllers'];
@@ -31,7 +32,7 @@ export interface ObserveOptions {
 }
 
 export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptions): Observed {
-  const { namespace, defaults, waits, rootWaits, replicas, controllers, injectorAnswers, now } = options;
+  const { namespace, defaults, waits, rootWaits, followedSince, replicas, controllers, injectorAnswers, now } = options;
   const secret = (name: string): ManagedObject | undefined => storedSecret(stores, writes, `${namespace}/${name}`, now);
   const controlPlaneCa = readAuthority(secret(controlPlaneCaSecretName), controlPlaneCaSecretName);
   const tls = {
@@ -76,6 +77,7 @@ export function observe(stores: Stores, writes: OwnWrites, options: ObserveOptio
     rotationRequest: annotations?.[rotateAnnotation],
     controllers,
     rootWaits,
+    followedSince,
     rootRequest: annotations?.[rotateRootAnnotation],
   };
 }

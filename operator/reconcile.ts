@@ -28,8 +28,11 @@ const rejectedMs = 60_000;
 /** Nothing in a store tells when a Service begins to answer. */
 const unansweredMs = 500;
 
+/** Between two passes; a rotation under way makes one each 10 s, and a failed one is tried again within 30. */
+const longestBreakMs = 40_000;
+
 export interface ReconcilerOptions
-  extends Omit<ObserveOptions, 'now' | 'replicas' | 'controllers' | 'injectorAnswers'> {
+  extends Omit<ObserveOptions, 'now' | 'followedSince' | 'replicas' | 'controllers' | 'injectorAnswers'> {
   readonly client: KubernetesClient;
   readonly stores: Stores;
   readonly writes: OwnWrites;
@@ -67,9 +70,19 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
     return object.status as Partial<MeshStatus> | undefined;
   }
 
+  let followedSince = Number.POSITIVE_INFINITY;
+  let followedUntil = Number.NEGATIVE_INFINITY;
+
+  /** This process may have led before, and not meanwhile. */
+  function follow(): void {
+    const at = now();
+    if (at - followedUntil > longestBreakMs || at < followedUntil) followedSince = at;
+    followedUntil = at;
+  }
+
   /** Replicas are asked only while a rotation depends on their answers. */
   async function observeAll(): Promise<Observed> {
-    const observed = observe(stores, writes, { ...options, now: now() });
+    const observed = observe(stores, writes, { ...options, followedSince, now: now() });
     const [replicas, controllers] = await Promise.all([served(observed), reported(observed)]);
     return { ...observed, replicas, controllers };
   }
@@ -102,7 +115,7 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
    */
   async function observeAfter(object: KubeObject | undefined, before: Observed): Promise<Observed> {
     const { replicas, controllers } = before;
-    const observed = observe(stores, writes, { ...options, replicas, controllers, now: now() });
+    const observed = observe(stores, writes, { ...options, followedSince, replicas, controllers, now: now() });
     const { controlPlaneCa: ca } = observed;
     const ready = object && currentStatus(object)?.conditions?.find(({ type }) => type === 'Ready');
     if (object === undefined || ready?.status === 'True' || ca.kind !== 'present') return observed;
@@ -157,6 +170,7 @@ export function createReconciler(options: ReconcilerOptions): () => Promise<Pass
 
   return async () => {
     const { object, desired } = desiredMesh(stores, namespace);
+    follow();
     const before = await observeAll();
     const planned = plan(desired, before);
     const executed = await execute(planned, executor);

@@ -37,13 +37,29 @@ export async function readReplicaReports({
   ]);
   const byName = new Map(leases.items.map((lease) => [lease.metadata.name, lease]));
   return pods.items
-    .filter(({ status }) => (status as { phase?: string } | undefined)?.phase === 'Running')
-    .map(({ metadata: { name } }): ControllerReplica => {
+    .filter(({ status }) => (status as PodStatus | undefined)?.phase === 'Running')
+    .map(({ metadata: { name }, status }): ControllerReplica => {
       const lease = byName.get(replicaLeaseName(name));
       const text = lease !== undefined && isRenewed(lease, now) ? lease.metadata.annotations : undefined;
-      return { pod: name, report: readReport(text?.[replicaReportAnnotation]) };
+      return {
+        pod: name,
+        startedAt: startOf(status as PodStatus),
+        report: readReport(text?.[replicaReportAnnotation]),
+      };
     })
     .sort((a, b) => (a.pod < b.pod ? -1 : 1));
+}
+
+interface PodStatus {
+  readonly phase?: string;
+  readonly containerStatuses?: readonly { readonly state?: { readonly running?: { readonly startedAt?: string } } }[];
+}
+
+/** Of the container that began last, which is the process of now. */
+function startOf({ containerStatuses = [] }: PodStatus): number | undefined {
+  const times = containerStatuses.map(({ state }) => Date.parse(state?.running?.startedAt ?? ''));
+  const known = times.filter((time) => !Number.isNaN(time));
+  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 function isRenewed({ spec }: KubeObject, now: number): boolean {

@@ -58,6 +58,8 @@ export async function rootPatchFor(
       };
     case 'ready':
       return { data: {}, annotations: { [readySince]: new Date(now).toISOString() } };
+    case 'unready':
+      return { data: {}, annotations: { [readySince]: null } };
     case 'switch': {
       const [nextCertificate, nextKey] = [stored[standbyCertificate], stored[standbyPrivateKey]];
       if (!nextCertificate || !nextKey) throw new Error('there is no root that could take over');

@@ -115,6 +115,8 @@ export type ObservedWorkloadRoot =
 export interface ObservedRootWalk {
   /** An operator has made the root that signs: a user's own is not replaced. */
   readonly ours: boolean;
+  /** SHA-256 of the root that certificates lead to: of the one that signs, or of the last in a user's own chain. */
+  readonly signing: string;
   /** The other root, which is trusted too; undefined: no rotation is under way. */
   readonly standby: ObservedStandby | undefined;
   /** SHA-256 of the root that is to stay in the end, hex. */
@@ -135,6 +137,8 @@ export interface ObservedStandby {
 /** A pod of the controller that runs; `report` is undefined when it says nothing, or has not said it for too long. */
 export interface ControllerReplica {
   readonly pod: string;
+  /** When its process began, milliseconds since the epoch; undefined when the kubelet does not say. */
+  readonly startedAt: number | undefined;
   readonly report: RootReport | undefined;
 }
 
@@ -144,7 +148,8 @@ export interface RootReport {
   readonly acknowledged: readonly string[];
   readonly signing: string;
   readonly needed: readonly string[];
-  /** A few of the sidecars that have not acknowledged all that is given. */
+  /** Sidecars that have not acknowledged all that is given, their newest certificates included; a few of them by name. */
+  readonly behind: number;
   readonly behindNamed: readonly string[];
 }
 
@@ -195,6 +200,8 @@ export interface Observed {
   /** What the controllers say of their sidecars' roots; undefined when they were not asked. */
   readonly controllers: readonly ControllerReplica[] | undefined;
   readonly rootWaits: RootWaits;
+  /** Since when this operator has looked at the mesh without a long break. */
+  readonly followedSince: number;
   /** Value of the MeshConfig's annotation that asks for a new workload root, or takes its rotation back. */
   readonly rootRequest: string | undefined;
   readonly rootCertificates: readonly ObservedRootCertificate[];

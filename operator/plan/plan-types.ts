@@ -25,8 +25,9 @@ export type RootMove =
   | { readonly kind: 'begin'; readonly request: string | undefined }
   /** Wants the other of the two in the end: takes the rotation back, or up again. `to`: its SHA-256. */
   | { readonly kind: 'turn'; readonly to: string; readonly request: string }
-  /** Notes that what the next step waits for is so since now. */
+  /** Notes that what the next step waits for is so since now, or is not so any more. */
   | { readonly kind: 'ready' }
+  | { readonly kind: 'unready' }
   /** The two change places: the one that stood by signs from now on. */
   | { readonly kind: 'switch' }
   /** The root that stands by is trusted no more. */

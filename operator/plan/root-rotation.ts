@@ -8,8 +8,8 @@
  *
  * Taking back is wanting the other one; what follows is the same two steps, so it is possible until the last of them.
  *
- * Replicas of the controller say what their sidecars acknowledged and need. A sidecar without a stream is in no report; it is given
- * all that is trusted when it connects again. So what a step waits for must be so at two moments that are farther apart than that takes.
+ * Replicas of the controller say what their sidecars acknowledged and need. A sidecar without a stream is in no report, and is told
+ * what is new when it connects again. So what a step waits for must be seen without a break for longer than that takes.
  * What was reached stands in the Secret: an operator that dies between any two steps goes on from there.
  */
 import { workloadRootSecretName } from '#cdk8s/names.ts';
@@ -44,21 +44,25 @@ export const rootRotationSteps = [
 ] as const satisfies readonly RootRotation['step'][];
 
 export function rootRotationOf(observed: Observed): RootRotation {
-  const { workloadRoot, now, rootWaits, controllers } = observed;
+  const { workloadRoot, now, rootWaits } = observed;
   if (workloadRoot.kind !== 'present' || workloadRoot.walk.standby === undefined) return { step: 'none' };
-  const { authority, walk } = workloadRoot;
+  const { walk } = workloadRoot;
   const { standby } = workloadRoot.walk;
-  // A time to come was written under a wrong clock, and says nothing.
-  const readySince = walk.readySince === undefined || walk.readySince > now ? undefined : walk.readySince;
+  const readySince = isSeen(walk.readySince, observed) ? walk.readySince : undefined;
   if (isWanted(standby, walk, now)) {
-    const behind = behindWith(controllers, (report) => lacking(report, standby.fingerprint));
+    const behind = behindWith(observed, (report) => lacking(report, standby.fingerprint));
     if (readySince === undefined || behind.length > 0) return { step: 'adding', behind };
     // One that was made under a clock ahead is no use before its time.
     return { step: 'waiting', switchAt: Math.max(readySince + rootWaits.switchMs, standby.notBefore) };
   }
-  const behind = behindWith(controllers, (report) => needing(report, authority, standby));
+  const behind = behindWith(observed, (report) => needing(report, walk.signing, standby));
   const retireAt = readySince === undefined || behind.length > 0 ? undefined : readySince + rootWaits.retireMs;
   return { step: 'retiring', behind, retireAt };
+}
+
+/** A time to come was written under a wrong clock; since one before this operator began to look, anything may have been. */
+function isSeen(readySince: number | undefined, { now, followedSince }: Observed): readySince is number {
+  return readySince !== undefined && readySince <= now && readySince >= followedSince;
 }
 
 /** Whether the root that stands by is to sign. A user's own CA, put in place meanwhile, is not replaced by it. */
@@ -90,17 +94,20 @@ function dueMove(settings: RotationSettings, observed: Observed, root: Present):
   if (turned !== undefined) return turned;
   if (observed.controllers === undefined) return undefined;
   const { now } = observed;
+  const isCounting = walk.readySince !== undefined;
   const state = rootRotationOf(observed);
   switch (state.step) {
     case 'none':
       return undefined;
     case 'adding':
-      if (state.behind.length > 0) return undefined;
-      return { move: { kind: 'ready' }, reason: 'root-acknowledged' };
+      if (state.behind.length === 0) return { move: { kind: 'ready' }, reason: 'root-acknowledged' };
+      return isCounting ? { move: { kind: 'unready' }, reason: 'root-not-acknowledged' } : undefined;
     case 'waiting':
       return now >= state.switchAt ? { move: { kind: 'switch' }, reason: 'root-trusted' } : undefined;
     case 'retiring':
-      if (state.behind.length > 0) return undefined;
+      if (state.behind.length > 0) {
+        return isCounting ? { move: { kind: 'unready' }, reason: 'root-needed' } : undefined;
+      }
       if (state.retireAt === undefined) return { move: { kind: 'ready' }, reason: 'root-unneeded' };
       return now >= state.retireAt ? { move: { kind: 'retire' }, reason: 'root-unused' } : undefined;
   }
@@ -149,31 +156,35 @@ export function mustAskControllers({ workloadRoot }: Observed): boolean {
 
 /** None when nobody was asked. */
 function behindWith(
-  controllers: Observed['controllers'],
+  { controllers, now, rootWaits }: Observed,
   lacks: (report: RootReport) => string | undefined,
 ): readonly string[] {
   if (controllers === undefined) return [];
   if (controllers.length === 0) return ['osm-controller (no pod runs)'];
-  return controllers.flatMap(({ pod, report }) => {
-    const why = report === undefined ? 'it reports nothing' : lacks(report);
+  return controllers.flatMap(({ pod, startedAt, report }) => {
+    // After an outage of all, sidecars are still on their way to it, and are in nobody's report.
+    const isNew = startedAt !== undefined && now - startedAt < rootWaits.switchMs;
+    const why = report === undefined ? 'it reports nothing' : isNew ? 'it has just begun' : lacks(report);
     return why === undefined ? [] : [`${pod} (${why})`];
   });
 }
 
 /** Why sidecars of a replica cannot be shown certificates of this root yet. */
-function lacking({ given, acknowledged, behindNamed }: RootReport, root: string): string | undefined {
-  if (!given.includes(root)) return 'it has not given it to its sidecars yet';
-  if (acknowledged.includes(root)) return undefined;
-  return behindNamed.length === 0
-    ? 'its sidecars have not acknowledged it'
-    : `not acknowledged by ${behindNamed.join(', ')}`;
+function lacking(report: RootReport, root: string): string | undefined {
+  if (!report.given.includes(root)) return 'it has not given it to its sidecars yet';
+  return report.acknowledged.includes(root) ? undefined : lateSidecars(report);
+}
+
+function lateSidecars({ behindNamed }: RootReport): string {
+  return `not acknowledged by ${behindNamed.length === 0 ? 'its sidecars' : behindNamed.join(', ')}`;
 }
 
 /** Why a replica needs the root that stands by. */
-function needing(report: RootReport, { fingerprint }: ObservedAuthority, standby: ObservedStandby): string | undefined {
-  if (report.signing !== fingerprint) return 'it does not sign by the other root yet';
+function needing(report: RootReport, signing: string, standby: ObservedStandby): string | undefined {
+  if (report.signing !== signing) return 'it does not sign by the other root yet';
   if (report.needed.includes(standby.fingerprint)) return 'certificates in use lead to it';
-  return lacking(report, fingerprint) === undefined ? undefined : 'its sidecars have not acknowledged the other root';
+  // A replica forgets a certificate that was replaced long ago; a sidecar that never took up the new one still shows it.
+  return report.behind > 0 ? lateSidecars(report) : lacking(report, signing);
 }
 
 /** Milliseconds until the rotation must be looked at again, if nothing changes before. */

@@ -70,8 +70,10 @@ describe('rotation of the built-in workload root under constant load', () => {
     assert.equal((await condition()).reason, 'TakingBack');
   });
 
-  it('asked for again, it goes its whole way, and one root is left', async () => {
+  it('asked for again, it goes its whole way while every replica of the controller is replaced, and one root is left', async () => {
     await ask(`second-${Date.now()}`);
+    await lab.kubectl(['rollout', 'restart', '-n', 'osm-system', 'deployment/osm-controller']);
+    await lab.rolledOut('osm-system', 'osm-controller');
     await shownBy('new');
     await eventually('the rotation is over', async () => (await condition()).status === 'False', {
       state,

@@ -107,7 +107,7 @@ describe('rotation of the workload root on a real API server', function () {
   /** The pod of the controller's Deployment. */
   async function runReplica(name: string): Promise<void> {
     const deployment = await admin.get<KubeObject>(kinds.Deployments, 'osm-controller', namespace);
-    assert.ok(deployment !== undefined);
+    if (deployment === undefined) throw new Error('there is no Deployment of the controller');
     const { template } = deployment.spec as { template: { metadata: object; spec: object } };
     const metadata = { ...template.metadata, name, namespace };
     await admin.create(kinds.Pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec: template.spec } as KubeObject);

@@ -203,6 +203,7 @@ describe('operator on a real API server', function () {
       'Reconciling=False',
       'Stalled=False',
       'WebhookTrusted=True',
+      'WorkloadRootRotating=False',
     ]);
     const owners = webhook.metadata.ownerReferences?.map(({ kind, name }) => `${kind} ${name}`);
     assert.deepEqual(owners, ['ClusterRole osm-install']);

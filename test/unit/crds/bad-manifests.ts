@@ -87,6 +87,11 @@ export const badManifests: readonly BadManifest[] = [
     'spec.certificate.serviceCertValidityDuration',
   ),
   mesh(
+    'a new root every minute',
+    { certificate: { rotation: { interval: '59m' } } },
+    'spec.certificate.rotation.interval',
+  ),
+  mesh(
     'a gateway without names',
     {
       certificate: {

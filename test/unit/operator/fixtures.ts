@@ -51,10 +51,11 @@ export function observed(changes: Partial<Observed> = {}): Observed {
     controlPlaneCa: authority,
     workloadRoot: {
       ...authority,
-      walk: { ours: true, standby: undefined, rotatingTo: undefined, readySince: undefined },
+      walk: { ours: true, signing: 'aa', standby: undefined, rotatingTo: undefined, readySince: undefined },
     },
     controllers: undefined,
     rootWaits: defaultRootWaits,
+    followedSince: 0,
     rootRequest: undefined,
     trusted: [{ fingerprint: 'aa', pem: pem('ROOT') }],
     replicas: undefined,

@@ -24,6 +24,8 @@ const ref = 'osm-ca-bundle';
 const longestLook = 15 * second;
 const longestReconnect = 30 * second;
 const longestReport = 10 * second;
+/** An operator that has not looked for longer begins to count anew. */
+const longestBreak = 40 * second;
 
 export interface Sidecar {
   readonly name: string;
@@ -39,6 +41,7 @@ export interface Sidecar {
 
 export interface Replica {
   readonly pod: string;
+  startedAt: number;
   given: readonly string[];
   signing: string;
   lookedAt: number;
@@ -60,6 +63,8 @@ export class RootWorld {
   readonly sidecars: Sidecar[] = [];
   readonly done: string[] = [];
   #version = 0;
+  #followedSince = 0;
+  #followedUntil = 0;
   readonly #authorities = createAuthorities({
     client: this.#client(),
     namespace: 'osm-system',
@@ -74,6 +79,7 @@ export class RootWorld {
     for (const pod of ['osm-controller-a', 'osm-controller-b']) {
       const replica = {
         pod,
+        startedAt: 0,
         given: [],
         signing: '',
         lookedAt: 0,
@@ -84,6 +90,7 @@ export class RootWorld {
       };
       world.replicas.push(replica);
       world.restart(replica);
+      replica.startedAt = 0;
     }
     for (const [index, name] of ['shop/one', 'shop/two', 'shop/three'].entries()) {
       const sidecar = { name, trust: [], certificate: '', replica: undefined, lostAt: 0, stuck: false };
@@ -98,8 +105,12 @@ export class RootWorld {
   observe(): Observed {
     return observed({
       now: this.now,
+      followedSince: this.#followedSince,
       workloadRoot: this.#root(),
-      controllers: this.replicas.map(({ pod, report, silent }) => ({ pod, report: silent ? undefined : report })),
+      controllers: this.replicas.map(({ pod, startedAt, report, silent }) => ({
+        ...{ pod, startedAt },
+        report: silent ? undefined : report,
+      })),
       rootRequest: this.request,
       rootCertificates: this.rootCertificates,
     });
@@ -126,6 +137,8 @@ export class RootWorld {
 
   /** One pass of the operator; false when nothing was due. */
   async pass(): Promise<boolean> {
+    if (this.now - this.#followedUntil > longestBreak || this.now < this.#followedUntil) this.#followedSince = this.now;
+    this.#followedUntil = this.now;
     const step = rootStep(this.settings, this.observe());
     if (step?.kind !== 'rotate-root') return false;
     this.done.push(step.reason);
@@ -165,9 +178,9 @@ export class RootWorld {
 
   /** A replica sees the Secret as it is now. */
   look(replica: Replica): void {
-    const { authority, walk } = this.root;
-    const target = [authority.fingerprint, ...(walk.standby === undefined ? [] : [walk.standby.fingerprint])];
-    replica.signing = authority.fingerprint;
+    const { walk } = this.root;
+    const target = [walk.signing, ...(walk.standby === undefined ? [] : [walk.standby.fingerprint])];
+    replica.signing = walk.signing;
     const own = this.#of(replica);
     const isNarrow = own.every(({ certificate }) => target.includes(certificate));
     replica.given = isNarrow ? target : [...new Set([...replica.given, ...target])];
@@ -176,6 +189,7 @@ export class RootWorld {
 
   restart(replica: Replica): void {
     for (const sidecar of this.#of(replica)) this.disconnect(sidecar);
+    replica.startedAt = this.now;
     replica.given = [];
     replica.report = undefined;
     this.look(replica);
@@ -203,12 +217,15 @@ export class RootWorld {
     const own = this.#of(replica);
     const { given, signing } = replica;
     const has = (sidecar: Sidecar, root: string) => sidecar.trust.includes(root);
-    const behind = own.filter((sidecar) => given.some((root) => !has(sidecar, root)));
+    const behind = own.filter(
+      (sidecar) => sidecar.certificate !== signing || given.some((root) => !has(sidecar, root)),
+    );
     replica.reportedAt = this.now;
     replica.report = {
       ...{ given, signing, signer: '', trustDomains: {} },
       acknowledged: given.filter((root) => own.every((sidecar) => has(sidecar, root))),
-      needed: [...new Set(own.map(({ certificate }) => certificate))].filter((root) => root !== ''),
+      // As if whoever acknowledges nothing were forgotten at once.
+      needed: [...new Set(own.filter(({ stuck }) => !stuck).map(({ certificate }) => certificate))],
       sidecars: own.length,
       behind: behind.length,
       behindNamed: behind.map(({ name }) => name),

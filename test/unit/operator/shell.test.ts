@@ -181,6 +181,8 @@ describe('operator/environment', () => {
     assert.deepEqual(readEnvironment(own).waits, { trustMs: 3_600_000, retireMs: 86_400_000, askMs: 10_000 });
     assert.equal(readEnvironment({ ...own, OSM_TEST_CA_TRUST_SECONDS: '2.5' }).waits.trustMs, 2_500);
     assert.throws(() => readEnvironment({ ...own, OSM_TEST_CA_RETIRE_SECONDS: '1h' }), /OSM_TEST_CA_RETIRE_SECONDS/);
+    assert.deepEqual(readEnvironment(own).rootWaits, { switchMs: 120_000, retireMs: 600_000 });
+    assert.equal(readEnvironment({ ...own, OSM_TEST_ROOT_SWITCH_SECONDS: '2' }).rootWaits.switchMs, 2_000);
   });
 
   it('takes log levels by OSM’s names', () => {
