@@ -8,8 +8,6 @@ import { MeshConfigs, Namespaces } from '#kubernetes/kinds.ts';
 import { startHealthServer } from '#kubernetes/health.ts';
 import { createReflector } from '#kubernetes/reflector.ts';
 import type { KubernetesClient, Reflector, ReflectorOptions } from '#kubernetes/types.ts';
-import type { NameKey } from '#mesh/model.ts';
-import { plaintextWorkloads } from '#mesh/plaintext.ts';
 import { type Problem, sortProblems } from '#mesh/problem.ts';
 import { createAdsServer } from '#xds/server/ads.ts';
 import { createAuthenticator } from '#xds/server/auth.ts';
@@ -20,18 +18,15 @@ import { IDENTITY_SECRETS } from '#xds/translate/names.ts';
 import { translateEndpoints, translateView } from '#xds/translate/translate.ts';
 import { createApi, type ProxyInfo } from './api.ts';
 import { createCertificates } from './certificates.ts';
-import { createCoalescer } from './coalesce.ts';
 import { createDirectory } from './directory.ts';
-import { createDistribution, type Told } from './distribution.ts';
+import { createDistribution } from './distribution.ts';
 import type { Environment } from './environment.ts';
 import { createGatewayCertificate } from './gateway-certificate.ts';
-import type { Findings } from './mesh-conditions.ts';
 import { createMetrics, watchGatewayCertificate } from './metrics.ts';
-import type { ControllerSettings } from './parse/config.ts';
-import { createPending } from './pending.ts';
 import { refusalEvent } from './refusal-event.ts';
 import { createReporter, type ReporterOptions } from './reporter.ts';
 import { fetchSigningKeys, mayGet, reviewCaller, reviewPodToken } from './reviews.ts';
+import { createRevisions } from './revisions.ts';
 import { createStores } from './stores.ts';
 import { streamEvents } from './stream-events.ts';
 import type { ReplicaTiming } from './replicas.ts';
@@ -39,7 +34,6 @@ import { sidecarsOf } from './sidecars.ts';
 import type { WorkloadCaTiming } from './workload-ca.ts';
 
 const AUDIENCE = 'osm';
-const CONVERGENCE_LIMIT_MS = 90_000;
 
 export interface ControllerOptions {
   readonly client: KubernetesClient;
@@ -73,10 +67,6 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const metrics = createMetrics();
   let stopping = false;
   let problems: readonly Problem[] = [];
-  let compiled: (Omit<Findings, 'certificates'> & { readonly settings: ControllerSettings }) | undefined;
-  let changedAt: number | undefined;
-  let measuring = false;
-  const pending = createPending();
 
   const reflect = <T>(of: Pick<ReflectorOptions<T>, 'kind' | 'list' | 'transform'>): Reflector<T> =>
     createReflector({
@@ -93,12 +83,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
       metrics.changes.inc({ kind: change.kind });
       if (change.kind === MeshConfigs.kind) ca.lookNow();
       if (change.kind === MeshConfigs.kind || change.kind === Namespaces.kind) gateway.lookNow();
-      changedAt ??= performance.now();
-      pending.note(change);
-      revisions.trigger(change.kind);
+      revisions.changed(change);
     },
     onSynced: () => {
-      revisions.trigger('all kinds are listed');
+      revisions.request('all kinds are listed');
       ca.lookNow();
     },
     onRootCertificates: () => ca.lookNow(),
@@ -118,9 +106,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
     secrets: (account, onSecrets) => ca.subscribe(account, onSecrets),
     pod: (namespace, name) => stores.pods.get(`${namespace}/${name}`),
     zoneOf: (pod) => stores.zoneOf(pod),
-    requestRevision: (reason) => {
-      pending.note({ kind: reason });
-      revisions.trigger(reason);
+    requestRevision: (reason) => revisions.request(reason),
+  });
+
+  const revisions = createRevisions({
+    ...{ log, metrics },
+    stores: () => stores,
+    distribution: () => distribution,
+    onCompiled() {
+      publish();
+      reporter.start();
     },
   });
 
@@ -145,49 +140,9 @@ export async function startController(options: ControllerOptions): Promise<Contr
   });
   watchGatewayCertificate(metrics, () => gateway.fact()?.notAfter);
 
-  const revisions = createCoalescer({
-    windowMs: 10,
-    onError: (error) => log.error({ err: error }, 'the mesh could not be compiled; sidecars keep what they have'),
-    run: async (reasons) => {
-      const settings = stores.settings();
-      if (settings === undefined || stores.waitingFor().length > 0) return;
-      const since = changedAt;
-      changedAt = undefined;
-      const work = pending.take();
-      try {
-        const short = work.kind === 'endpoints' ? await changeEndpoints(work.services) : undefined;
-        const { told, settled } = short ?? (await revise(settings));
-        log.debug({ revision: distribution.revision, reasons: [...reasons], told: told.length }, 'revised');
-        if (since !== undefined) measureConvergence(since, settled);
-      } catch (error) {
-        pending.note({ kind: 'failed revision' }); // whatever comes next starts from all objects
-        throw error;
-      }
-    },
-  });
-
-  function changeEndpoints(services: ReadonlySet<NameKey>): Promise<Told | undefined> {
-    const changes = [...services].map((key) => {
-      const [namespace = '', service = ''] = key.split('/');
-      return { namespace, service, slices: stores.slicesOf(key) };
-    });
-    return distribution.updateEndpoints(changes);
-  }
-
-  async function revise(settings: ControllerSettings): Promise<Told> {
-    const result = await distribution.revise(stores.objects(settings.mesh));
-    metrics.compile.observe(result.compileMs / 1000);
-    compiled = { settings, model: result.model, problems: result.problems };
-    metrics.plaintextPods.reset();
-    for (const { namespace, pods } of plaintextWorkloads(result.model)) metrics.plaintextPods.inc({ namespace }, pods);
-    publish();
-    reporter.start();
-    return result;
-  }
-
   /** What is wrong, as it is known now: in what the last compile read, and in what it could not even read. */
   function publish(): void {
-    problems = sortProblems([...stores.problems(), ...(compiled?.problems ?? [])]);
+    problems = sortProblems([...stores.problems(), ...(revisions.compiled?.problems ?? [])]);
     metrics.problems.reset();
     for (const { key } of problems) metrics.problems.inc({ key });
     reporter.changed();
@@ -198,26 +153,17 @@ export async function startController(options: ControllerOptions): Promise<Contr
     client,
     log,
     metrics,
-    findings: () =>
-      compiled?.settings === stores.settings()
-        ? compiled && { ...compiled, problems, certificates: ca.facts(), gateway: gateway.fact() }
-        : undefined,
+    findings() {
+      const { compiled } = revisions;
+      if (compiled === undefined || compiled.settings !== stores.settings()) return undefined;
+      return { ...compiled, problems, certificates: ca.facts(), gateway: gateway.fact() };
+    },
     meshConfig: () => stores.meshConfig(),
     rootCertificates: () => ca.statuses(),
     subject: (object) => stores.subject(object),
     onLeading: (signal) => gateway.lead(signal),
     ...(options.reporting === undefined ? {} : { timing: options.reporting }),
   });
-
-  /** One at a time: a sidecar that never answers must not make every change after it wait on one list more. */
-  function measureConvergence(since: number, settled: Told['settled']): void {
-    if (measuring) return;
-    measuring = true;
-    void settled(CONVERGENCE_LIMIT_MS).then((done) => {
-      measuring = false;
-      if (done) metrics.convergence.observe((performance.now() - since) / 1000);
-    });
-  }
 
   const tls = await readKeyPair(environment.tlsDirectory);
   const identity = identityProvider(tls);
