@@ -121,7 +121,10 @@ describe('the certificate of an ingress gateway on a real API server', function 
       healthPort: 0,
       drainMs: 50,
       reporting: { pace: { againMs: 200 }, lease: { leaseMs: 3_000, retryMs: 200 } },
-      certificateTiming: { missingMs: 100, foundMs: 500, spreadMs: 1_500, longestSpreadMs: 3_000, lingerMs: 1_500 },
+      certificateTiming: {
+        ...{ missingMs: 100, foundMs: 500, spreadMs: 1_500, longestSpreadMs: 3_000, lingerMs: 1_500 },
+        ...{ renewMs: 500, staleMs: 2_000 },
+      },
     });
     running.set(podName, controller);
     await until(`${podName} is ready`, async () => {
