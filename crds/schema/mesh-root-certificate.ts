@@ -22,7 +22,7 @@ const providersSecret = secretName([...CONTROL_PLANE_SECRETS, 'osm-ca-bundle']);
 const tresor = object('The built-in authority.', {
   ca: object('The authority’s own certificate.', {
     secretRef: object(
-      'Secret of the control plane’s namespace with `ca.crt` (intermediates first, then their root) and `private.key`; `osm-ca-bundle` is made when it does not exist.',
+      'Secret of the control plane’s namespace with `ca.crt` (intermediates first, then their root) and `private.key`; where there is none, the operator makes an authority under that name.',
       { name: secretName(CONTROL_PLANE_SECRETS), namespace: name('Its namespace.') },
     ),
   }),
