@@ -110,6 +110,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     sidecars,
     podName,
     now: Date.now,
+    elapsed: () => performance.now(),
     onSigning(source) {
       log.info({ trustDomain: source.trustDomain }, `${nameOf(source)} signs workload certificates`);
       options.onSigner();

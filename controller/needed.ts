@@ -12,16 +12,24 @@ export interface Needed {
   readonly isWaiting: boolean;
 }
 
-/** `longestMs`: a sidecar that never acknowledges keeps a root no longer than this. */
-export function createNeeded({ now, longestMs }: { now: () => number; longestMs: number }): Needed {
+export interface NeededOptions {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that only time moves. */
+  readonly elapsed: () => number;
+  /** A sidecar that never acknowledges keeps a root no longer than this. */
+  readonly longestMs: number;
+}
+
+export function createNeeded({ now, elapsed, longestMs }: NeededOptions): Needed {
   let newest: Trust = noTrust;
   let changedAt = 0;
   let roots: Trust = noTrust;
   return {
     look(inUse, allHold) {
-      if (!sameTrust(inUse, newest)) changedAt = now();
+      if (!sameTrust(inUse, newest)) changedAt = elapsed();
       newest = inUse;
-      const over = allHold || now() - changedAt >= longestMs;
+      const over = allHold || elapsed() - changedAt >= longestMs;
       roots = over ? mergeTrust([inUse], now()) : mergeTrust([roots, inUse], now());
     },
     get roots() {

@@ -62,18 +62,33 @@ export interface Spread {
 
 const MOST_NAMED = 3;
 
-export function createSpread(options: { podName: string; now: () => number; timing: SpreadTiming }): Spread {
-  const { podName, now, timing } = options;
+/** A moment by the wall clock, to be told, and by one that nobody sets, to be reckoned with. */
+interface Moment {
+  readonly at: number;
+  readonly elapsed: number;
+}
+
+export interface SpreadOptions {
+  readonly podName: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that only time moves: one that is set forward must not make roots pass for acknowledged. */
+  readonly elapsed: () => number;
+  readonly timing: SpreadTiming;
+}
+
+export function createSpread({ podName, now, elapsed, timing }: SpreadOptions): Spread {
   /** Since when a root is given here; the key is its trust domain and fingerprint. */
-  let since = new Map<string, number>();
+  let since = new Map<string, Moment>();
   let roots: Trust = noTrust;
   let given: Trust = noTrust;
   let acknowledged: Trust = noTrust;
   let sidecars: Sidecars = { connected: 0, behind: [] };
   let others: readonly Replica[] = [];
-  let notBefore = 0;
+  let notBefore = Number.NEGATIVE_INFINITY;
 
-  const givenSince = (domain: string, root: string): number => since.get(`${domain} ${root}`) ?? now();
+  const thisMoment = (): Moment => ({ at: now(), elapsed: elapsed() });
+  const givenSince = (domain: string, root: string): Moment => since.get(`${domain} ${root}`) ?? thisMoment();
 
   function holdersElsewhere(domain: string, root: string): Holder[] {
     return others
@@ -94,16 +109,16 @@ export function createSpread(options: { podName: string; now: () => number; timi
   }
 
   function isSpread(domain: string, root: string): boolean {
-    const age = now() - givenSince(domain, root);
+    const age = elapsed() - givenSince(domain, root).elapsed;
     if (age >= timing.longestSpreadMs) return true;
-    return age >= timing.spreadMs && now() >= notBefore && holdersOf(domain, root).length === 0;
+    return age >= timing.spreadMs && elapsed() >= notBefore && holdersOf(domain, root).length === 0;
   }
 
   return {
     look(seen) {
       ({ given, sidecars, others } = seen);
       const keys = rootsIn(given).map(([domain, root]) => `${domain} ${root}`);
-      since = new Map(keys.map((key) => [key, since.get(key) ?? now()]));
+      since = new Map(keys.map((key) => [key, since.get(key) ?? thisMoment()]));
       acknowledged = sidecars.behind.length === 0 ? given : within(acknowledged, given);
       const known = printsOf(roots);
       roots = filterTrust(
@@ -112,7 +127,7 @@ export function createSpread(options: { podName: string; now: () => number; timi
       );
     },
     begin(known) {
-      if (others.length === 0 && known !== undefined) notBefore = now() + timing.reconnectMs;
+      if (others.length === 0 && known !== undefined) notBefore = elapsed() + timing.reconnectMs;
       const first = others.length === 0 ? within(known ?? given, given) : given;
       // Of its own sidecars none has had anything from this process.
       const begun = filterTrust(
@@ -133,7 +148,7 @@ export function createSpread(options: { podName: string; now: () => number; timi
       if (covers(roots, wanted)) return undefined;
       const known = printsOf(roots);
       const missing = filterTrust(wanted, (domain, root) => known.get(domain)?.includes(root) !== true);
-      const from = rootsIn(missing).map(([domain, root]) => givenSince(domain, root));
+      const from = rootsIn(missing).map(([domain, root]) => givenSince(domain, root).at);
       return { holders: holdersOfAll(missing), until: Math.max(...from) + timing.longestSpreadMs };
     },
     holders: holdersOfAll,

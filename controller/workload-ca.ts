@@ -46,6 +46,8 @@ export interface WorkloadCaOptions
   /** Sidecars are given other roots, to be known by their trust domains. */
   readonly onTrust?: (trust: Trust) => void;
   readonly onError: (error: unknown) => void;
+  /** Milliseconds of a clock that only time moves: what a step waits for is reckoned by it, and what is told by `now`. */
+  readonly elapsed: () => number;
   readonly timing?: Partial<WorkloadCaTiming>;
 }
 
@@ -102,12 +104,12 @@ export interface WorkloadCa {
 }
 
 export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
-  const { now } = options;
+  const { now, elapsed } = options;
   const timing = { ...defaults, ...options.timing };
   const sources = new Map<string, CertificateSource>();
   const trustListeners = new Set<() => void>();
-  const spread = createSpread({ podName: options.podName, now, timing });
-  const needed = createNeeded({ now, longestMs: timing.longestSpreadMs });
+  const spread = createSpread({ podName: options.podName, now, elapsed, timing });
+  const needed = createNeeded({ now, elapsed, longestMs: timing.longestSpreadMs });
   let validating: readonly CertificateSource[] = [];
   let choiceProblem: Trouble | undefined;
   /** The last choice that could be followed: it stays in force while another cannot be. */
@@ -115,7 +117,7 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
   /** What sidecars are given. */
   let trust: Trust = noTrust;
   /** What is given and wanted by nobody; since when. */
-  let extra: { readonly wanted: Trust; readonly since: number } | undefined;
+  let extra: { readonly wanted: Trust; readonly since: number; readonly elapsed: number } | undefined;
   let report = reportOf({
     ...{ given: noTrust, acknowledged: noTrust, needed: noTrust, signer: undefined, signing: undefined },
     sidecars: { connected: 0, behind: [] },
@@ -211,8 +213,10 @@ export function createWorkloadCa(options: WorkloadCaOptions): WorkloadCa {
       extra = undefined;
       return;
     }
-    if (extra === undefined || !sameTrust(extra.wanted, wantedNow)) extra = { wanted: wantedNow, since: now() };
-    if (signing.cache !== undefined && now() - extra.since < timing.lingerMs) return;
+    if (extra === undefined || !sameTrust(extra.wanted, wantedNow)) {
+      extra = { wanted: wantedNow, since: now(), elapsed: elapsed() };
+    }
+    if (signing.cache !== undefined && elapsed() - extra.elapsed < timing.lingerMs) return;
     give(wantedNow);
     extra = undefined;
   }

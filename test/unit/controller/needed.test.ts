@@ -18,7 +18,7 @@ describe('controller/needed', () => {
   const counts = (trust: Trust): number => [...trust.values()].join('').match(/BEGIN/g)?.length ?? 0;
 
   it('keeps a root until sidecars have acknowledged the certificates that took over', () => {
-    const needed = createNeeded({ now: () => at, longestMs: 90_000 });
+    const needed = createNeeded({ now: () => at, elapsed: () => 0, longestMs: 90_000 });
     needed.look(former, true);
     assert.deepEqual([needed.roots, needed.isWaiting], [former, false]);
     needed.look(next, false);
@@ -28,15 +28,25 @@ describe('controller/needed', () => {
   });
 
   it('lets go of it in the end, for a sidecar that never acknowledges', () => {
-    let now = at;
-    const needed = createNeeded({ now: () => now, longestMs: 90_000 });
+    let elapsed = 0;
+    const needed = createNeeded({ now: () => at, elapsed: () => elapsed, longestMs: 90_000 });
     needed.look(former, false);
     needed.look(next, false);
-    now += 89_999;
+    elapsed += 89_999;
     needed.look(next, false);
     assert.equal(counts(needed.roots), 2);
-    now += 1;
+    elapsed += 1;
     needed.look(next, false);
     assert.deepEqual(needed.roots, next);
+  });
+
+  it('takes no leap of the wall clock for time', () => {
+    let now = at;
+    const needed = createNeeded({ now: () => now, elapsed: () => 0, longestMs: 90_000 });
+    needed.look(former, false);
+    needed.look(next, false);
+    now += 3_600_000;
+    needed.look(next, false);
+    assert.equal(counts(needed.roots), 2);
   });
 });

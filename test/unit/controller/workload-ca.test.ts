@@ -121,6 +121,7 @@ describe('controller/workload-ca', () => {
       onTrust: (trust) => trusts.push(trust),
       onError: (error) => errors.push(error),
       now: Date.now,
+      elapsed: () => performance.now(),
       timing: {
         ...{ missingMs: 5, foundMs: 5, spreadMs: 30, longestSpreadMs: 60_000, reconnectMs: 30, lingerMs: 30 },
         ...timing,
