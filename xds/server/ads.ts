@@ -2,12 +2,13 @@
 import { experimental, Metadata, Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { ProxySnapshot } from '#xds/cache/snapshot.ts';
 import { SHORT_NAME, isTypeUrl, type TypeUrl } from '#xds/cache/types.ts';
-import type { AuthenticatedProxy, Authenticator } from './auth.ts';
+import { type AuthenticatedProxy, type Authenticator, tokenIn } from './auth.ts';
 import type { Refusal } from './refusal.ts';
 import { closeConnection } from './connection.ts';
 import { foreignSecrets } from './foreign-secrets.ts';
 import type { DeltaRequest } from './messages.ts';
 import { type Nack, ProxyStream } from './stream.ts';
+import { claimedNodeId } from './token.ts';
 import { decodeRequest, encodeResponse } from './wire.ts';
 
 const SERVICE = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
@@ -34,7 +35,7 @@ export interface AdsEvents {
 
 export interface PeerInfo {
   readonly address: string;
-  /** What the client says of itself: for the log only. */
+  /** What the client says of itself, or its token where it was not heard: for the log only. */
   readonly nodeId: string | undefined;
 }
 
@@ -89,13 +90,14 @@ export function createAdsServer(options: AdsOptions): AdsServer {
   });
 
   function accept(call: Call): void {
-    const peer = { address: call.getPeer(), nodeId: undefined as string | undefined };
+    const authorization = call.metadata.get('authorization')[0]?.toString();
+    const peer = { address: call.getPeer(), nodeId: claimedNodeId(tokenIn(authorization)) };
+    let heard = false;
     const timers = new Set<NodeJS.Timeout>();
     const early: DeltaRequest[] = [];
     let stream: ProxyStream | undefined;
     let feed: { close(): void } | undefined;
     let over = false;
-    let asked = false;
 
     const finish = (reason: string): void => {
       if (over) return;
@@ -151,8 +153,7 @@ export function createAdsServer(options: AdsOptions): AdsServer {
     };
 
     const admit = async (): Promise<void> => {
-      const [authorization] = call.metadata.get('authorization');
-      const result = await options.authenticator.authenticate(authorization?.toString(), peer.nodeId);
+      const result = await options.authenticator.authenticate(authorization, firstNodeId);
       if (over) return;
       if (!result.ok) return turnAway(result.refusal, status.UNAUTHENTICATED);
       const accepted = new ProxyStream(result.value, ownSecrets, {
@@ -182,16 +183,24 @@ export function createAdsServer(options: AdsOptions): AdsServer {
       for (const request of early.splice(0)) take(accepted, request);
     };
 
-    call.on('data', (request: DeltaRequest) => {
-      if (over) return;
-      peer.nodeId ??= request.nodeId;
-      if (stream !== undefined) return take(stream, request);
-      early.push(request);
-      if (early.length > 64) return end(status.RESOURCE_EXHAUSTED, 'too many requests before authentication');
-      if (asked) return;
-      asked = true;
-      admit().catch((error: unknown) => end(status.INTERNAL, `authentication failed: ${String(error)}`));
-    });
+    /**
+     * Reads from here on. Until then what the client sends stays in its window: of whoever has no token, a message would be held and
+     * decoded that is as large as any.
+     */
+    const firstNodeId = (): Promise<string | undefined> =>
+      new Promise((resolve) => {
+        call.on('data', (request: DeltaRequest) => {
+          if (over) return;
+          if (stream !== undefined) return take(stream, request);
+          if (!heard) peer.nodeId = request.nodeId;
+          heard = true;
+          early.push(request);
+          if (early.length > 64) return end(status.RESOURCE_EXHAUSTED, 'too many requests before authentication');
+          resolve(peer.nodeId);
+        });
+      });
+
+    admit().catch((error: unknown) => end(status.INTERNAL, `authentication failed: ${String(error)}`));
   }
 
   server.register(

@@ -23,18 +23,23 @@ export interface Directory {
 }
 
 export interface Authenticator {
-  authenticate(authorization: string | undefined, nodeId: string | undefined): Promise<Verified<AuthenticatedProxy>>;
+  /** `askNodeId` is called when the token is good, and not before: nobody else's messages need be read. */
+  authenticate(
+    authorization: string | undefined,
+    askNodeId: () => Promise<string | undefined>,
+  ): Promise<Verified<AuthenticatedProxy>>;
 }
 
 export function createAuthenticator(options: { verifier: TokenVerifier; directory: Directory }): Authenticator {
   const { verifier, directory } = options;
   return {
-    async authenticate(authorization, nodeId) {
-      const token = authorization?.replace(/^bearer\s+/i, '').trim() ?? '';
+    async authenticate(authorization, askNodeId) {
+      const token = tokenIn(authorization);
       if (token === '') return refuse('token-missing', 'the stream carries no authorization header');
       const verified = await verifier.verify(token);
       if (!verified.ok) return verified;
       const claims = verified.value;
+      const nodeId = await askNodeId();
       const node = parseNodeId(nodeId);
       if (node === undefined) {
         return refuse('node-id-malformed', 'node.id is not <namespace>/<pod>/<pod uid>');
@@ -62,6 +67,11 @@ export function createAuthenticator(options: { verifier: TokenVerifier; director
       };
     },
   };
+}
+
+/** Of an authorization header; empty when there is none. */
+export function tokenIn(authorization: string | undefined): string {
+  return authorization?.replace(/^bearer\s+/i, '').trim() ?? '';
 }
 
 function parseNodeId(nodeId: string | undefined): { namespace: string; pod: string; uid: string } | undefined {

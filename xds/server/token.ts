@@ -114,6 +114,16 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   };
 }
 
+/** What a token says of itself, whoever made it, in the form of a node id. For the log only: nobody vouches for it. */
+export function claimedNodeId(token: string): string | undefined {
+  try {
+    const claims = podClaims(decodeJwt(token));
+    return claims && `${claims.namespace}/${claims.pod}/${claims.podUid}`;
+  } catch {
+    return undefined;
+  }
+}
+
 function unverifiedIssuer(token: string): string | undefined {
   try {
     return decodeJwt(token).iss ?? '';
