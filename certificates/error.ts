@@ -27,7 +27,7 @@ export type ProviderReason =
   | 'provider-not-found'
   /** A Secret that the provider needs is missing, unreadable or lacks the key named. */
   | 'provider-secret-missing'
-  /** A certificate came that no peer would accept: other names, another key, not valid now, no use for TLS. */
+  /** A certificate came that no peer would accept: other names, another key, not valid now, no use for TLS, forbidden by its chain. */
   | 'provider-certificate-unusable'
   /** The certificate came without the chain that leads to a root. */
   | 'provider-root-unknown'

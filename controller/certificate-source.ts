@@ -3,6 +3,7 @@ import type { Source } from '#certificates/choice.ts';
 import { CertificateError } from '#certificates/error.ts';
 import { type Trouble, troubleOf } from '#certificates/facts.ts';
 import type { Account } from '#certificates/leaf.ts';
+import { proveTrusted } from '#certificates/proof.ts';
 import { mergeRoots } from '#certificates/pem.ts';
 import type { MadeProvider } from '#certificates/providers/create.ts';
 import { discoverRoots, type ProviderSpec, type Wanted } from '#certificates/providers/provider.ts';
@@ -87,6 +88,15 @@ export function createCertificateSource(first: Source, options: SourceOptions): 
     }
   }
 
+  /**
+   * An authority of the user's own is tried before it signs for anybody: under a chain that forbids what it issues, every new
+   * connection of the mesh would fail, and who signs now can go on. Providers outside are tried by the certificate that shows their roots.
+   */
+  async function prove({ provider }: MadeProvider): Promise<void> {
+    if (provider.kind !== 'builtin') return;
+    await proveTrusted(await provider.issue(options.throwAway, options.wanted(source.trustDomain)));
+  }
+
   return {
     get source() {
       return source;
@@ -106,6 +116,7 @@ export function createCertificateSource(first: Source, options: SourceOptions): 
       source = next;
       try {
         const again = await options.provide(next.provider, made);
+        if (again.id !== made?.id) await prove(again);
         makingTrouble = undefined;
         if (again !== made) {
           made?.provider.close();

@@ -4,6 +4,7 @@ import type { CertificateError } from '../error.ts';
 import type { KeyType } from '../keys.ts';
 import type { WorkloadCertificate } from '../leaf.ts';
 import { type Account, type CertificateNames, dnsNamesAlone, workloadNames } from '../names.ts';
+import { proveTrusted } from '../proof.ts';
 import type { SecretName } from '../secret-store.ts';
 
 /** Also a metric label. */
@@ -98,12 +99,16 @@ export function providerOf(signer: Signer): Provider {
   };
 }
 
-/** PEM of what peers must trust: asked for, or read off a certificate that nobody uses and whose key is dropped. */
+/** PEM of what peers must trust: asked for, or read off a certificate that nobody uses and whose key is dropped; one that peers refuse shows none. */
 export async function discoverRoots(
   provider: Provider,
   throwAway: Account,
   wanted: Wanted,
   onWaiting?: OnWaiting,
 ): Promise<string> {
-  return (await provider.publishedRoots()) ?? (await provider.issue(throwAway, wanted, onWaiting)).rootPem;
+  const published = await provider.publishedRoots();
+  if (published !== undefined) return published;
+  const issued = await provider.issue(throwAway, wanted, onWaiting);
+  await proveTrusted(issued);
+  return issued.rootPem;
 }

@@ -10,6 +10,7 @@ export async function intermediateOf(
   above: CertificateAuthority,
   name: string,
   type: 'ec' | 'rsa' = 'ec',
+  restrictions: readonly x509.Extension[] = [],
 ): Promise<CertificateAuthority> {
   const { privateKey, publicKey } =
     type === 'ec'
@@ -34,7 +35,15 @@ export async function intermediateOf(
       await x509.SubjectKeyIdentifierExtension.create(spki),
       // As every real authority: of two roots of one name, it says which is meant.
       await x509.AuthorityKeyIdentifierExtension.create(above.issuer.publicKey),
+      ...restrictions,
     ],
   });
   return parseAuthority(`${certificate.toString('pem')}\n${above.certificatePem}`, key, now);
+}
+
+/** Name constraints (RFC 5280, 4.2.1.10): DNS names below this one (`.corp.example`) alone are permitted. */
+export function dnsNamesBelow(domain: string): x509.Extension {
+  const wrap = (tag: number, content: Uint8Array): Uint8Array => Uint8Array.of(tag, content.length, ...content);
+  const name = wrap(0x82, new TextEncoder().encode(domain));
+  return new x509.Extension('2.5.29.30', true, wrap(0x30, wrap(0xa0, wrap(0x30, name))));
 }

@@ -7,6 +7,7 @@ import { ecdsa } from '#certificates/keys.ts';
 import { createBuiltinProvider } from '#certificates/providers/builtin.ts';
 import type { Provider } from '#certificates/providers/provider.ts';
 import { createCertificateSource } from '#controller/certificate-source.ts';
+import { dnsNamesBelow, intermediateOf } from '#test/support/authorities.ts';
 import { eventually } from '#test/support/eventually.ts';
 
 const provider = { kind: 'builtin', secret: { namespace: 'osm-system', name: 'any' } } as const;
@@ -67,6 +68,32 @@ describe('controller/certificate-source', () => {
     await made.refresh(source);
     await eventually('its roots', async () => made.trust().size === 1, { everyMs: 5 });
     assert.equal(made.trouble, undefined);
+    made.close();
+  });
+
+  it('has no use for an authority whose chain forbids what it issues, and keeps the former one', async () => {
+    const root = await createAuthority({ now: Date.now(), commonName: 'corp' });
+    const [free, bound] = await Promise.all([
+      intermediateOf(root, 'free', 'rsa'),
+      intermediateOf(root, 'bound', 'ec', [dnsNamesBelow('.corp.example')]),
+    ]);
+    let used = free;
+    const made = createCertificateSource(source, {
+      provide: () => Promise.resolve({ id: used.fingerprint, provider: createBuiltinProvider(used, Date.now) }),
+      throwAway: { namespace: 'osm-system', name: 'throw-away' },
+      wanted: (trustDomain) => ({ trustDomain, lifetimeMs: 3_600_000, keyType: ecdsa }),
+      remember: () => undefined,
+      changed: () => undefined,
+      now: Date.now,
+    });
+    await made.refresh(source);
+    assert.deepEqual([made.trouble, made.made?.id], [undefined, free.fingerprint]);
+
+    used = bound;
+    await made.refresh(source);
+    assert.equal(made.trouble?.key, 'provider-certificate-unusable');
+    assert.match(made.trouble?.message ?? '', /permitted subtree violation/);
+    assert.equal(made.made?.id, free.fingerprint, 'who signs goes on');
     made.close();
   });
 });
