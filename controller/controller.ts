@@ -182,6 +182,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     secretNames: IDENTITY_SECRETS,
     maxStreams: () => stores.settings()?.maxDataPlaneConnections ?? 0,
     events: streamEvents({
+      now: Date.now,
       log,
       metrics,
       distribution,

@@ -1,9 +1,13 @@
 import type { Logger } from 'pino';
 import { SHORT_NAME } from '#xds/cache/types.ts';
 import type { AdsEvents } from '#xds/server/ads.ts';
+import { createBudget } from '#xds/server/budget.ts';
 import type { Nack, ProxyStream } from '#xds/server/stream.ts';
 import type { Distribution } from './distribution.ts';
 import type { Metrics } from './metrics.ts';
+
+/** Whoever reaches the port can be refused: more lines than this say nothing more. The next one says how many there were. */
+const REFUSALS_LOGGED_PER_SECOND = 20;
 
 /** What is logged, counted and told of the streams. Refusals and NACKs are one line each, with the key or Envoy's own words. */
 export function streamEvents(to: {
@@ -12,9 +16,13 @@ export function streamEvents(to: {
   readonly distribution: Pick<Distribution, 'acked' | 'nacked'>;
   /** Tells people of a NACK. */
   readonly tell: (sidecar: ProxyStream['proxy'], nack: Nack) => void;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }): Required<AdsEvents> {
   const { log, metrics, distribution } = to;
   const asked = new WeakSet<ProxyStream>();
+  const lines = createBudget(REFUSALS_LOGGED_PER_SECOND, to.now);
+  let unlogged = 0;
   const whose = ({ proxy }: ProxyStream): object => ({
     pod: `${proxy.namespace}/${proxy.pod}`,
     account: proxy.account,
@@ -31,7 +39,12 @@ export function streamEvents(to: {
     refused({ key, message }, { address, nodeId }) {
       metrics.refused.inc({ key });
       if (key === 'too-many-connections') metrics.tooMany.inc();
-      log.warn({ key, peer: address, node: nodeId }, `sidecar refused: ${message}`);
+      if (!lines.take()) {
+        unlogged += 1; // counted by the metric, each of them
+        return;
+      }
+      log.warn({ key, peer: address, node: nodeId, ...(unlogged > 0 && { unlogged }) }, `sidecar refused: ${message}`);
+      unlogged = 0;
     },
     secretsDenied(stream, names) {
       metrics.refused.inc({ key: 'secret-denied' });

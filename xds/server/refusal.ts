@@ -21,7 +21,8 @@ export type RefusalKey =
   | 'pod-mismatch'
   | 'pod-gone'
   | 'account-changed'
-  | 'keys-unavailable';
+  | 'keys-unavailable'
+  | 'review-limit';
 
 export type Verified<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
 

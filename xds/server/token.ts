@@ -1,5 +1,6 @@
 /** Verifies projected service-account tokens: locally by the API server's key set, by TokenReview where that cannot. */
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose';
+import { createBudget } from './budget.ts';
 import { refuse, type Refusal, type Verified } from './refusal.ts';
 
 /** Symmetric and unsigned algorithms are not negotiable: the token's own header must never choose them. */
@@ -30,12 +31,15 @@ export interface TokenVerifierOptions {
   readonly fetchFloorMs?: number;
   /** A key set older than this is fetched again, so that a key that the API server has withdrawn is not believed for good. */
   readonly keysMaxAgeMs?: number;
-  /** Reviews at the same time; more are refused, so that nobody can flood the API server through us. */
+  /** Reviews at the same time, and a second; more are refused, so that nobody can flood the API server through us. */
   readonly maxReviews?: number;
+  readonly reviewsPerSecond?: number;
 }
 
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { audience, fetchKeys, now, fetchFloorMs = 10_000, keysMaxAgeMs = 300_000, maxReviews = 8 } = options;
+  const { audience, fetchKeys, now, fetchFloorMs = 10_000, keysMaxAgeMs = 300_000 } = options;
+  const { maxReviews = 8, reviewsPerSecond = 50 } = options;
+  const budget = createBudget(reviewsPerSecond, now);
   let known: { issuer: string; resolve: ReturnType<typeof createLocalJWKSet> } | undefined;
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let fetching: Promise<void> | undefined;
@@ -57,7 +61,9 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   }
 
   async function review(token: string, otherwise: Verified<TokenClaims>): Promise<Verified<TokenClaims>> {
-    if (reviews >= maxReviews) return otherwise;
+    if (reviews >= maxReviews || !budget.take()) {
+      return refuse('review-limit', 'too many tokens at once that the API server alone can judge');
+    }
     reviews += 1;
     try {
       const claims = await options.review(token);

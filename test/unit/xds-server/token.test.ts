@@ -223,4 +223,17 @@ describe('authentication of a stream', () => {
     reviewAnswer = { ...CLAIMS, pod: 'web-2' };
     assert.equal(key(await one.authenticate(await token({ issuer: 'https://second' }), says(NODE))), 'pod-mismatch');
   });
+
+  it('asks it so many times a second and no more, whoever sends the tokens', async () => {
+    const one = authenticator();
+    const foreign = await token({ issuer: 'https://second' });
+    const keys: string[] = [];
+    for (let index = 0; index < 60; index += 1) keys.push(key(await one.authenticate(foreign, says(NODE))));
+    assert.deepEqual([...new Set(keys)], ['token-issuer', 'review-limit']);
+    assert.equal(reviewed.length, 50);
+    assert.equal(key(await one.authenticate(await token(), says(NODE))), 'accepted', 'good ones need no review');
+    now += 1_000;
+    assert.equal(key(await one.authenticate(foreign, says(NODE))), 'token-issuer');
+    assert.equal(reviewed.length, 51);
+  });
 });
