@@ -5,6 +5,7 @@ import type { DnsNames } from '#certificates/gateway-certificate.ts';
 import type { Issuer } from '#certificates/issuer.ts';
 import type { IssuedCertificate, WorkloadCertificate } from '#certificates/leaf.ts';
 import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
+import { createProof } from '#certificates/proof.ts';
 import type { Wanted } from '#certificates/providers/provider.ts';
 import { mergeTrust, noTrust, type Trust } from '#certificates/trust.ts';
 import { createWorkloadCache, type WorkloadCache, type WorkloadCacheEvent } from '#certificates/workload-cache.ts';
@@ -63,6 +64,7 @@ export function createSigning(options: SigningOptions): Signing {
   /** What a certificate leads to; one value a root, however many certificates. */
   const leadsTo = new WeakMap<WorkloadCertificate, Trust>();
   const anchors = new Map<string, Trust>();
+  const proveOnce = createProof();
   let by: CertificateSource | undefined;
   let signing: Source | undefined;
   let root: string | undefined;
@@ -101,7 +103,9 @@ export function createSigning(options: SigningOptions): Signing {
     return {
       async issueWorkload(account, onWaiting) {
         if (source.made === undefined) throw new CertificateError('provider-unreachable', 'The provider is gone');
-        const { certificate, rootPem } = await source.made.provider.issue(account, wanted(trustDomain), onWaiting);
+        const issued = await source.made.provider.issue(account, wanted(trustDomain), onWaiting);
+        const { certificate, rootPem } = issued;
+        await proveOnce(issued);
         leadsTo.set(certificate, spreadAnchor(source, trustDomain, rootPem));
         if (source === by) root = firstPrint(rootPem);
         return certificate;

@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import { age, readyColumns, type KindDefinition } from './kind.ts';
+import { age, readyColumns, readyMessage, type KindDefinition } from './kind.ts';
 import { statusOf } from './common.ts';
 import { controlPlane } from './control-plane.ts';
 import { certificate, featureFlags, observability, sidecar, traffic } from './mesh-config-sections.ts';
@@ -47,5 +47,5 @@ export const meshConfig = {
       holds: (self: { metadata: { name: string } }) => self.metadata.name === 'osm-mesh-config',
     },
   ],
-  columns: [...readyColumns, { name: 'Version', type: 'string', jsonPath: '.status.version' }, age],
+  columns: [...readyColumns, { name: 'Version', type: 'string', jsonPath: '.status.version' }, age, readyMessage],
 } as const satisfies KindDefinition;

@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import { age, readyColumns, type KindDefinition } from './kind.ts';
+import { age, readyColumns, readyMessage, type KindDefinition } from './kind.ts';
 import { statusOf } from './common.ts';
 import { flag, name, object, oneOf, optional, port, text } from './kit.ts';
 
@@ -158,5 +158,5 @@ export const meshRootCertificate = {
       }),
     ),
   }),
-  columns: [{ name: 'Role', type: 'string', jsonPath: '.spec.role' }, ...readyColumns, age],
+  columns: [{ name: 'Role', type: 'string', jsonPath: '.spec.role' }, ...readyColumns, age, readyMessage],
 } as const satisfies KindDefinition;

@@ -12,6 +12,12 @@ export function rootVerdict(desired: DesiredMesh, observed: Observed): Verdict {
   const isBack = authority.request === takeBack;
   const [signs, standsBy] = [short(authority.fingerprint), short(walk.standby.fingerprint)];
   const held = heldBy(desired, settings, observed);
+  if (held?.reason === 'NotInUse') {
+    return yes(
+      held.reason,
+      `${held.why}: roots ${signs} and ${standsBy} both stay in their Secret, and the rotation waits.`,
+    );
+  }
   if (held !== undefined) {
     return yes(held.reason, `${held.why}: root ${signs} signs, ${standsBy} is trusted beside it, and both stay.`);
   }
