@@ -21,6 +21,19 @@ export function fingerprintOf(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 }
 
+const printed = new Map<string, readonly string[]>();
+const mostPrinted = 64;
+
+/** Fingerprints of a bundle's certificates, in their order. Read once: every certificate is issued under the same few roots. */
+export function fingerprintsIn(pem: string): readonly string[] {
+  const known = printed.get(pem);
+  if (known !== undefined) return known;
+  const prints = readCertificates(pem).map(fingerprintOf);
+  if (printed.size >= mostPrinted) printed.clear();
+  printed.set(pem, prints);
+  return prints;
+}
+
 /**
  * One bundle of several, each certificate once, sorted by fingerprint: replicas and passes write the same bytes. Those that
  * have expired at `now` (milliseconds since 1970) are left out.

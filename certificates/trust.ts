@@ -1,5 +1,5 @@
 /** What peers trust: PEM roots by trust domain. Values, compared and merged; pure. */
-import { fingerprintOf, mergeRoots, readCertificates } from './pem.ts';
+import { fingerprintOf, fingerprintsIn, mergeRoots, readCertificates } from './pem.ts';
 
 export type Trust = ReadonlyMap<string, string>;
 
@@ -25,8 +25,8 @@ export function sameTrust(a: Trust, b: Trust): boolean {
 /** True when each root of a part is in the whole, under the same domain. */
 export function covers(whole: Trust, part: Trust): boolean {
   return [...part].every(([domain, pem]) => {
-    const known = new Set(readCertificates(whole.get(domain) ?? '').map(fingerprintOf));
-    return readCertificates(pem).every((root) => known.has(fingerprintOf(root)));
+    const known = fingerprintsIn(whole.get(domain) ?? '');
+    return fingerprintsIn(pem).every((root) => known.includes(root));
   });
 }
 
@@ -40,6 +40,6 @@ export function filterTrust(trust: Trust, keep: (domain: string, fingerprint: st
 }
 
 /** Fingerprints of the roots, by trust domain. */
-export function printsOf(trust: Trust): Map<string, string[]> {
-  return new Map([...trust].map(([domain, pem]) => [domain, readCertificates(pem).map(fingerprintOf)]));
+export function printsOf(trust: Trust): Map<string, readonly string[]> {
+  return new Map([...trust].map(([domain, pem]) => [domain, fingerprintsIn(pem)]));
 }

@@ -4,7 +4,7 @@ import { CertificateError } from '#certificates/error.ts';
 import type { DnsNames } from '#certificates/gateway-certificate.ts';
 import type { Issuer } from '#certificates/issuer.ts';
 import type { IssuedCertificate, WorkloadCertificate } from '#certificates/leaf.ts';
-import { fingerprintOf, readCertificates } from '#certificates/pem.ts';
+import { fingerprintsIn } from '#certificates/pem.ts';
 import { createProof } from '#certificates/proof.ts';
 import type { Wanted } from '#certificates/providers/provider.ts';
 import { mergeTrust, noTrust, type Trust } from '#certificates/trust.ts';
@@ -107,7 +107,7 @@ export function createSigning(options: SigningOptions): Signing {
         const { certificate, rootPem } = issued;
         await proveOnce(issued);
         leadsTo.set(certificate, spreadAnchor(source, trustDomain, rootPem));
-        if (source === by) root = firstPrint(rootPem);
+        if (source === by) [root] = fingerprintsIn(rootPem);
         return certificate;
       },
     };
@@ -139,7 +139,7 @@ export function createSigning(options: SigningOptions): Signing {
       id = JSON.stringify([made.id, keyType]);
       if (identity === used) return true;
       used = identity;
-      root = firstPrint([...roots.values()].join(''));
+      [root] = fingerprintsIn([...roots.values()].join(''));
       open(issuerOf(source, trustDomain));
       options.onSigning(source.source);
       return true;
@@ -192,8 +192,3 @@ const nobody: Issuer = {
       ),
     ),
 };
-
-function firstPrint(pem: string): string | undefined {
-  const [first] = readCertificates(pem);
-  return first && fingerprintOf(first);
-}
