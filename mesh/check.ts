@@ -94,7 +94,7 @@ export function evaluateClient(view: OutboundView, call: Call): ClientOutcome {
   };
   const tcp = view.tcpServices.find(at);
   if (tcp !== undefined) return sendTo(tcp.backends);
-  if (view.deniedTcp.some(at)) return refused('client', 'closed', 'the address is closed to this client');
+  if (view.closedTcp.some(at)) return refused('client', 'closed', 'the address is closed to this client');
   const http = view.httpPorts.find(at);
   if (http === undefined) {
     if (view.unknownDestinations === 'passthrough') return { outcome: 'passthrough' };

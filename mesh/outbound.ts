@@ -7,12 +7,15 @@ import { type Destination, memoised, type MeshModel, type MeshPort, type MeshSer
 import { compareText, sortedSet } from './order.ts';
 import { ownerKey } from './owners.ts';
 import { isHttp } from './protocols.ts';
-import type {
-  OutboundHttpPort,
-  OutboundTcpService,
-  OutboundView,
-  OutboundVirtualHost,
-  UpstreamCluster,
+import {
+  CLOSED_REASONS,
+  type ClosedReason,
+  type ClosedTcp,
+  type OutboundHttpPort,
+  type OutboundTcpService,
+  type OutboundView,
+  type OutboundVirtualHost,
+  type UpstreamCluster,
 } from './view.ts';
 
 /** All that an outbound view depends on, beside the model. */
@@ -26,10 +29,13 @@ interface Draft {
   readonly hosts: Map<number, OutboundVirtualHost[]>;
   /** HTTP ports on which the name of a single pod is known: only there can two virtual hosts want one domain. */
   readonly podNamed: Set<number>;
-  readonly closed: Map<number, Set<string>>;
+  readonly closed: Closed;
   readonly tcp: OutboundTcpService[];
   readonly clusters: Map<string, UpstreamCluster>;
 }
+
+/** By port, then address. One that is closed twice keeps its first reason, in the order of services. */
+type Closed = Map<number, Map<string, ClosedReason>>;
 
 export function buildOutbound(model: MeshModel, client: Client): OutboundView {
   const draft: Draft = { hosts: new Map(), podNamed: new Set(), closed: new Map(), tcp: [], clusters: new Map() };
@@ -39,7 +45,9 @@ export function buildOutbound(model: MeshModel, client: Client): OutboundView {
       else addTcp(draft, model, client, { service, port });
     }
     // a port that another service over the same pods can use stays open for that one
-    for (const port of service.closedPorts) addTo(draft.closed, port, ownedAddresses(model, service, port));
+    for (const port of service.closedPorts) {
+      close(draft.closed, port, 'port-unusable', ownedAddresses(model, service, port));
+    }
   }
   const view: Omit<OutboundView, 'key'> = {
     httpPorts: [...draft.hosts]
@@ -47,9 +55,7 @@ export function buildOutbound(model: MeshModel, client: Client): OutboundView {
       .map(([port, hosts]) => httpPort(model, port, draft.podNamed.has(port) ? uniqueDomains(model, hosts) : hosts))
       .filter(({ addresses }) => addresses.length > 0), // headless services without a pod cannot be resolved
     tcpServices: draft.tcp.sort((a, b) => compareText(a.name, b.name)),
-    deniedTcp: [...draft.closed]
-      .sort(([a], [b]) => a - b)
-      .map(([port, addresses]) => ({ port, addresses: sortedSet(addresses) })),
+    closedTcp: closedTcp(draft.closed),
     unknownDestinations: model.settings.egress ? 'passthrough' : 'close',
     clusters: [...draft.clusters.values()].sort((a, b) => compareText(a.name, b.name)),
     ipv6: client.ipv6,
@@ -59,7 +65,7 @@ export function buildOutbound(model: MeshModel, client: Client): OutboundView {
     'tcp',
     ...view.tcpServices.map((service) => service.key),
     'closed',
-    JSON.stringify(view.deniedTcp),
+    JSON.stringify(view.closedTcp),
     'clusters',
     ...view.clusters.map((cluster) => cluster.key),
     `${view.unknownDestinations} ${view.ipv6}`,
@@ -224,7 +230,7 @@ function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port 
   const mine = service.addresses.filter(({ address }) => owned.has(address));
   const backends = destination.kind === 'forward' ? (destination.routes[0]?.backends ?? []) : [];
   if (destination.kind === 'denied' || backends.length === 0) {
-    addTo(draft.closed, port.port, owned);
+    close(draft.closed, port.port, destination.kind === 'denied' ? 'not-allowed' : 'no-backend', owned);
     return;
   }
   // behind one headless service stand several accounts: the address itself says which
@@ -232,9 +238,10 @@ function addTcp(draft: Draft, model: MeshModel, client: Client, { service, port 
   const reachable = new Set(destination.clusters.flatMap((cluster) => cluster.accounts));
   const open = ({ account }: { account: AccountKey | undefined }): boolean =>
     divided || account === undefined || reachable.has(account);
-  addTo(
+  close(
     draft.closed,
     port.port,
+    'not-allowed',
     mine.filter((entry) => !open(entry)).map(({ address }) => address),
   );
   const addresses = mine.filter(open).map(({ address }) => address);
@@ -253,10 +260,20 @@ function ownedAddresses(model: MeshModel, service: MeshService, port: number): r
   );
 }
 
-function addTo(map: Map<number, Set<string>>, port: number, values: Iterable<string>): void {
-  const set = map.get(port) ?? new Set<string>();
-  for (const value of values) set.add(value);
-  if (set.size > 0) map.set(port, set);
+function close(closed: Closed, port: number, reason: ClosedReason, addresses: Iterable<string>): void {
+  const known = closed.get(port) ?? new Map<string, ClosedReason>();
+  for (const address of addresses) if (!known.has(address)) known.set(address, reason);
+  if (known.size > 0) closed.set(port, known);
+}
+
+function closedTcp(closed: Closed): ClosedTcp[] {
+  const byPort = [...closed].sort(([a], [b]) => a - b);
+  return byPort.flatMap(([port, addresses]) =>
+    CLOSED_REASONS.flatMap((reason) => {
+      const its = [...addresses].filter(([, why]) => why === reason).map(([address]) => address);
+      return its.length === 0 ? [] : [{ port, reason, addresses: sortedSet(its) }];
+    }),
+  );
 }
 
 function addClusters(draft: Draft, clusters: readonly UpstreamCluster[]): void {

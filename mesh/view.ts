@@ -42,14 +42,27 @@ export interface OutboundView {
   readonly tcpServices: readonly OutboundTcpService[];
   /**
    * TCP addresses of the mesh that go to a chain that closes: services that this identity may not call, that nothing
-   * stands behind at the moment, or whose port has a protocol that the mesh does not know. Sorted by port.
+   * stands behind at the moment, or whose port has a protocol that the mesh does not know. Sorted by port, then by reason.
    */
-  readonly deniedTcp: readonly PortAddresses[];
+  readonly closedTcp: readonly ClosedTcp[];
   /** What becomes of a destination that is not the mesh's. */
   readonly unknownDestinations: 'passthrough' | 'close';
   /** Sorted by name. */
   readonly clusters: readonly UpstreamCluster[];
   readonly ipv6: boolean;
+}
+
+/**
+ * Why a TCP address of the mesh is closed to a client; stable keys, as the client's sidecar says them:
+ * - `not-allowed`: no TrafficTarget lets this identity connect.
+ * - `no-backend`: nothing stands behind the service at the moment.
+ * - `port-unusable`: the port itself has a problem, which is told on its Service.
+ */
+export const CLOSED_REASONS = ['no-backend', 'not-allowed', 'port-unusable'] as const;
+export type ClosedReason = (typeof CLOSED_REASONS)[number];
+
+export interface ClosedTcp extends PortAddresses {
+  readonly reason: ClosedReason;
 }
 
 /** Addresses (IPv4 and IPv6, sorted) on one port. */

@@ -159,14 +159,19 @@ describe('identity and encryption', () => {
       });
     }
 
-    it('a denied caller of a server that speaks first gets not one byte of its banner', async () => {
+    it('a denied caller of a server that speaks first gets not one byte of its banner, and both sidecars say why', async () => {
       const allowed = await eventually('friend reads the banner', async () => {
         const text = await lab.netcat(NS, 'friend', 'banner', 7000);
         return text.includes('BANNER') ? text : undefined;
       });
       assert.match(allowed, /BANNER/);
       const since = new Date().toISOString();
+      const address = await lab.kubectl(['get', 'service', 'banner', '-n', NS, '-o', 'jsonpath={.spec.clusterIP}']);
       assert.equal(await lab.netcat(NS, 'stranger', 'banner', 7000), '');
+      const [own, called] = [`${await lab.podIp(NS, 'stranger')}:`, `${address}:7000`];
+      const closed = await refusedConnection(NS, 'stranger', since, (line) => line.downstream_local_address === called);
+      assert.equal(closed.reason, 'not-allowed');
+      assert.ok(closed.downstream_remote_address.startsWith(own), closed.downstream_remote_address);
       assert.equal(await aroundTheSidecar(`${NS}/stranger`, 'banner', 7000, ''), '');
       const line = await refusedConnection(NS, 'banner', since, ({ downstream_peer_uri_san: claimed }) => {
         return claimed === `spiffe://cluster.local/ns/${NS}/sa/stranger`;
@@ -174,6 +179,13 @@ describe('identity and encryption', () => {
       assert.equal(line.reason, 'tls-handshake-refused');
       assert.match(line.downstream_transport_failure_reason ?? '', /SAN_match/);
       assert.match(await aroundTheSidecar(`${NS}/friend`, 'banner', 7000, ''), /BANNER/);
+    });
+
+    it('an application that calls the port of its own sidecar is closed, and the sidecar says that it was this', async () => {
+      const since = new Date().toISOString();
+      assert.equal(await lab.netcat(NS, 'stranger', '127.0.0.1', 15001), '');
+      const line = await refusedConnection(NS, 'stranger', since, ({ reason }) => reason === 'sidecar-port');
+      assert.equal(line.downstream_local_address, '127.0.0.1:15001');
     });
   });
 });

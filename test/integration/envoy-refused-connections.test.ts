@@ -246,6 +246,14 @@ describe('connections that a sidecar refuses', function () {
     assert.equal(line.reason, 'plaintext-refused');
   });
 
+  it('one who waits for the server’s first word leaves a line when the listener gives up', async () => {
+    const line = await lineOf(() => once(connect(tcp, POD).resume(), 'close'));
+    assert.equal(line.reason, 'silent-caller');
+    assert.equal(line.downstream_transport_failure_reason, null);
+    assert.match(line.downstream_remote_address, /^127\.0\.0\.1:\d+$/);
+    assert.equal(line.downstream_local_address, `${POD}:${tcp}`);
+  });
+
   it('the caller’s side that refuses says 503 and counts why; the server’s line says that it was the caller', async () => {
     const outbound = outboundView({
       httpPorts: [

@@ -159,7 +159,7 @@ describe('two sidecars, generated configuration, real traffic', function () {
           backends: [{ cluster: 'shop/db|1|0', weight: 1 }],
         },
       ],
-      deniedTcp: [{ port: tcp, addresses: [DENIED_SERVICE] }],
+      closedTcp: [{ reason: 'not-allowed', port: tcp, addresses: [DENIED_SERVICE] }],
       clusters: [
         cluster('store', 80),
         cluster('flaky', 80, { sni: cluster('store', 80).sni, accounts: ['shop/store'] }),

@@ -18,7 +18,7 @@ export function outboundView(view: Partial<OutboundView> = {}): OutboundView {
     key: 'outbound',
     httpPorts: [],
     tcpServices: [],
-    deniedTcp: [],
+    closedTcp: [],
     unknownDestinations: 'close',
     clusters: [],
     ipv6: false,

@@ -1,5 +1,5 @@
 /** The listener `outbound`: everything that the application sends. */
-import type { OutboundTcpService, OutboundView } from '#mesh/view.ts';
+import { CLOSED_REASONS, type ClosedReason, type OutboundTcpService, type OutboundView } from '#mesh/view.ts';
 import { TrafficDirection } from '#xds/proto/gen/envoy/config/core/v3/base_pb.js';
 import { FilterChainSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { ListenerSchema } from '#xds/proto/gen/envoy/config/listener/v3/listener_pb.js';
@@ -10,10 +10,9 @@ import { assembled, encode } from './encode.ts';
 import { listenOn, originalDestination } from './listener.ts';
 import { memo } from './memo.ts';
 import { OUTBOUND_PORT, PASSTHROUGH_CLUSTER } from './names.ts';
+import { closedConnections } from './refused-connections.ts';
 import { closeAtOnce, tcpProxyTo } from './tcp-proxy.ts';
 import { assemble, nested, tagOf, text } from './wire.ts';
-
-const DENIED_CHAIN = 'denied';
 
 const DEFAULT_CHAIN = tagOf(ListenerSchema, 'defaultFilterChain');
 const MATCHER = tagOf(ListenerSchema, 'filterChainMatcher');
@@ -29,12 +28,12 @@ export const outboundListener = memo((view: OutboundView): Resource => {
   const chains = [
     ...view.httpPorts.map(({ routes }) => httpChain(routes.name)),
     ...view.tcpServices.map(tcpChain),
-    deniedChain,
+    ...closingChains,
   ];
   const matcher = destinationMatcher([...targets(view)]);
   return assembled(ListenerSchema, 'outbound', [
     listeners[view.ipv6 ? 'dual' : 'ipv4'],
-    nested(DEFAULT_CHAIN, view.unknownDestinations === 'passthrough' ? passthroughChain : closingChain),
+    nested(DEFAULT_CHAIN, view.unknownDestinations === 'passthrough' ? passthroughChain : unknownChain),
     ...(matcher === undefined ? [] : [nested(MATCHER, ...matcher)]),
     ...chains.map((chain) => nested(CHAINS, chain)),
   ]);
@@ -49,6 +48,7 @@ function listener(ipv6: boolean): Uint8Array {
     ...listenOn(OUTBOUND_PORT, ipv6),
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: [originalDestination],
+    accessLog: [closedConnections],
   });
 }
 
@@ -60,14 +60,14 @@ function* targets(view: OutboundView): Iterable<ChainAddresses> {
   for (const service of view.tcpServices) {
     yield { port: service.port, addresses: service.addresses, chain: tcpChainName(service) };
   }
-  for (const { port, addresses } of view.deniedTcp) yield { port, addresses, chain: DENIED_CHAIN };
+  for (const { port, addresses, reason } of view.closedTcp) yield { port, addresses, chain: reason };
 }
 
 /**
  * What the redirect sends here never meant the loopback address: the application called the sidecar's own port. Passed
  * through, such a call would come back here, and again, until Envoy runs out of stack.
  */
-const sidecarItself: ChainAddresses = { port: OUTBOUND_PORT, addresses: ['127.0.0.1', '::1'], chain: DENIED_CHAIN };
+const sidecarItself: ChainAddresses = { port: OUTBOUND_PORT, addresses: ['127.0.0.1', '::1'], chain: 'sidecar-port' };
 
 const httpChainName = (routes: string): string => `http.${routes}`;
 const tcpChainName = (service: OutboundTcpService): string => `tcp.${service.name}`;
@@ -94,12 +94,16 @@ const tcpChain = memo((service: OutboundTcpService) =>
   ),
 );
 
-/** Always there, so that the first address that is denied changes the matcher alone. */
-const deniedChain = encode(FilterChainSchema, { name: DENIED_CHAIN, filters: [closeAtOnce] });
+/** Named for the reason, which is what the sidecar's log says of a connection (refused-connections.ts). */
+const closing = (reason: ClosedReason | 'sidecar-port' | 'egress-off'): Uint8Array =>
+  encode(FilterChainSchema, { name: reason, filters: [closeAtOnce] });
+
+/** Always there, so that the first address that is closed changes the matcher alone. */
+const closingChains = [...CLOSED_REASONS, 'sidecar-port' as const].map(closing);
 
 const passthroughChain = assemble(
   text(CHAIN_NAME, 'passthrough'),
   nested(FILTERS, ...tcpProxyTo('passthrough', [{ cluster: PASSTHROUGH_CLUSTER, weight: 1 }])),
 );
 
-const closingChain = encode(FilterChainSchema, { name: 'unknown', filters: [closeAtOnce] });
+const unknownChain = closing('egress-off');

@@ -1,11 +1,13 @@
 /**
- * One line of JSON on the sidecar's standard output for each connection that the inbound listener refuses before any request is
- * read: `kubectl logs POD -c envoy` then answers why. What is refused later says so itself (`x-osm-denied`).
+ * One line of JSON on the sidecar's standard output for each connection that ends for a reason which no answer can carry:
+ * `kubectl logs POD -c envoy` then says why. The inbound listener tells of those that it refuses before any request is read,
+ * the outbound listener of those that it closes to its own application. What is refused later says so itself (`x-osm-denied`).
  *
- * It stands on the listener and is the same in every sidecar, so it never drains a connection; it is judged once a connection,
+ * It stands on the listeners and is the same in every sidecar, so it never drains a connection; it is judged once a connection,
  * and writes nothing of those that are let in. What it can cost is bounded by what it costs to cause it:
- * - Each line needs a connection of its own that has sent a first message. One that is opened and closed again, as port scans and
- *   TCP health checks do, matches nothing here; the kubelet's probes do not pass this listener.
+ * - Each inbound line needs a connection of its own that has sent a first message, or that was held open for 15 s. One that is
+ *   opened and closed again, as port scans and TCP health checks do, matches nothing here; the kubelet's probes do not pass this
+ *   listener. Each outbound line needs a connection of the pod's own application.
  * - A line is below 2 KB: BoringSSL takes no server name of more than 255 bytes, and the name in a certificate is cut.
  * - The kubelet rotates the container's log.
  * There is no limit by rate: sampling would lose the one line that somebody looks for, and the limit that this Envoy has
@@ -26,53 +28,77 @@ const TLS_FAILED = 'has(connection.transport_failure_reason)';
 const TAKES_PLAINTEXT = `xds.filter_chain_name.startsWith('${PLAINTEXT_CHAIN_PREFIX}')`;
 /** Set before any request only where no chain was found. */
 const NO_CHAIN = 'has(response.code_details)';
+/**
+ * Given up by the listener, which waits 15 s (Envoy's default) for the first bytes: it sets nothing by which to know it. A second
+ * less, as that is by another clock.
+ */
+const SILENT = "xds.filter_chain_name == '' && request.duration >= duration('14s')";
 
 /** The stable keys of `reason`; docs/guides/troubleshooting.md says what to do about each. */
-const REASON = `${NO_CHAIN} ? (${TLS_FAILED} ? 'plaintext-refused' : 'server-name-unknown') : 'tls-handshake-refused'`;
+const REASON =
+  `${NO_CHAIN} ? (${TLS_FAILED} ? 'plaintext-refused' : 'server-name-unknown') : ` +
+  `(${TLS_FAILED} ? 'tls-handshake-refused' : 'silent-caller')`;
 
 const noChain: Init<typeof AccessLogFilterSchema> = {
   filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
 };
 
-const tlsFailed: Init<typeof AccessLogFilterSchema> = {
-  filterSpecifier: {
-    case: 'extensionFilter',
-    value: {
-      name: 'envoy.access_loggers.extension_filters.cel',
-      configType: {
-        case: 'typedConfig',
-        value: pack(ExpressionFilterSchema, { expression: `${TLS_FAILED} && !${TAKES_PLAINTEXT}` }),
-      },
+/** Of the inbound listener. */
+export const refusedConnections: Init<typeof AccessLogSchema> = line(
+  {
+    filterSpecifier: {
+      case: 'orFilter',
+      value: { filters: [noChain, cel(`${TLS_FAILED} && !${TAKES_PLAINTEXT}`), cel(SILENT)] },
     },
   },
-};
-
-export const refusedConnections: Init<typeof AccessLogSchema> = {
-  name: 'envoy.access_loggers.stdout',
-  filter: { filterSpecifier: { case: 'orFilter', value: { filters: [noChain, tlsFailed] } } },
-  configType: {
-    case: 'typedConfig',
-    value: pack(StdoutAccessLogSchema, {
-      accessLogFormat: {
-        case: 'logFormat',
-        value: {
-          format: {
-            case: 'jsonFormat',
-            value: {
-              start_time: '%START_TIME%',
-              reason: `%CEL(${REASON})%`,
-              downstream_transport_failure_reason: '%DOWNSTREAM_TRANSPORT_FAILURE_REASON%',
-              downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
-              downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
-              requested_server_name: '%REQUESTED_SERVER_NAME%',
-              // What the certificate claims: where the handshake failed, nobody vouches for it.
-              downstream_peer_uri_san: '%CEL(connection.uri_san_peer_certificate):512%',
-              response_flags: '%RESPONSE_FLAGS%',
-              response_code_details: '%RESPONSE_CODE_DETAILS%',
-            },
-          },
-        },
-      },
-    }),
+  `%CEL(${REASON})%`,
+  {
+    downstream_transport_failure_reason: '%DOWNSTREAM_TRANSPORT_FAILURE_REASON%',
+    requested_server_name: '%REQUESTED_SERVER_NAME%',
+    // What the certificate claims: where the handshake failed, nobody vouches for it.
+    downstream_peer_uri_san: '%CEL(connection.uri_san_peer_certificate):512%',
+    response_flags: '%RESPONSE_FLAGS%',
+    response_code_details: '%RESPONSE_CODE_DETAILS%',
   },
-};
+);
+
+/** Said by the filter of the chains that close at once, and by nothing else on a connection. */
+const CLOSED_AT_ONCE = "has(response.code_details) && response.code_details == 'direct_response'";
+
+/** Of the outbound listener: its chains that close are named for their reasons. */
+export const closedConnections: Init<typeof AccessLogSchema> = line(cel(CLOSED_AT_ONCE), '%FILTER_CHAIN_NAME%');
+
+function cel(expression: string): Init<typeof AccessLogFilterSchema> {
+  return {
+    filterSpecifier: {
+      case: 'extensionFilter',
+      value: {
+        name: 'envoy.access_loggers.extension_filters.cel',
+        configType: { case: 'typedConfig', value: pack(ExpressionFilterSchema, { expression }) },
+      },
+    },
+  };
+}
+
+function line(
+  filter: Init<typeof AccessLogFilterSchema>,
+  reason: string,
+  fields: Readonly<Record<string, string>> = {},
+): Init<typeof AccessLogSchema> {
+  const jsonFormat = {
+    start_time: '%START_TIME%',
+    reason,
+    downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+    downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+    ...fields,
+  };
+  const format = { format: { case: 'jsonFormat', value: jsonFormat } } as const;
+  return {
+    name: 'envoy.access_loggers.stdout',
+    filter,
+    configType: {
+      case: 'typedConfig',
+      value: pack(StdoutAccessLogSchema, { accessLogFormat: { case: 'logFormat', value: format } }),
+    },
+  };
+}

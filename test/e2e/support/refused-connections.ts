@@ -4,11 +4,13 @@ import { lab } from './lab.ts';
 
 export interface RefusedConnection {
   readonly reason: string;
-  readonly downstream_transport_failure_reason: string | null;
   /** `address:port`. */
   readonly downstream_remote_address: string;
-  readonly downstream_peer_uri_san: string | null;
-  readonly requested_server_name: string | null;
+  readonly downstream_local_address: string;
+  /** This and what follows are the called sidecar's only. */
+  readonly downstream_transport_failure_reason?: string | null;
+  readonly downstream_peer_uri_san?: string | null;
+  readonly requested_server_name?: string | null;
 }
 
 /** Waits for a line that fits: Envoy writes its log every 10 s. `since` is RFC 3339. */

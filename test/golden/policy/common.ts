@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { compile } from '#mesh/compile.ts';
+import { CLOSED_REASONS } from '#mesh/view.ts';
 import { resourcesOfModel } from '#test/support/simulate/mesh.ts';
 import { kindOf, resourceJson } from '#test/support/static-config.ts';
 import { cluster, pod, port, service, SETTINGS } from '#test/unit/mesh/builders.ts';
@@ -52,6 +53,8 @@ export function commonParts(): Common {
   ];
   const ofLocal: readonly Path[] = [['name'], ['load_assignment']];
 
+  const closing = (reason: string): [string, JsonValue, []] => [`chain ${reason}`, chain(outbound, reason), []];
+
   // small ones first: the larger are folded with them
   const parts: [name: string, part: JsonValue, without: readonly Path[]][] = [
     ['no limits', at(upstream(80), ['circuit_breakers']), []],
@@ -90,7 +93,7 @@ export function commonParts(): Common {
     ['HTTP/2 application', find('Cluster', 'local.90.http2'), ofLocal],
     ['TCP application', find('Cluster', 'local.100'), ofLocal],
     ['passthrough cluster', find('Cluster', 'passthrough'), []],
-    ['denied chain', chain(outbound, 'denied'), []],
+    ...[...CLOSED_REASONS, 'sidecar-port'].map(closing),
     ['listener outbound', outbound, [['filter_chain_matcher'], ['filter_chains']]],
     ['listener inbound', inbound, [['filter_chains']]],
     ['listener metrics', find('Listener', 'metrics'), []],

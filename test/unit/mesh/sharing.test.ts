@@ -83,7 +83,7 @@ function assertWellFormed({ outbound, inbound }: ProxyView): void {
     assert.equal(new Set(values).size, values.length, `${what}: ${values.join(' ')}`);
   const at = ({ port: number, addresses }: { port: number; addresses: readonly string[] }): string[] =>
     addresses.map((address) => `${address}:${number}`);
-  once([...outbound.httpPorts, ...outbound.tcpServices, ...outbound.deniedTcp].flatMap(at), 'addresses');
+  once([...outbound.httpPorts, ...outbound.tcpServices, ...outbound.closedTcp].flatMap(at), 'addresses');
   once(
     outbound.clusters.map(({ name }) => name),
     'clusters',

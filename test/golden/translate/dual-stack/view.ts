@@ -19,7 +19,7 @@ export const view = {
         routes: { key: 'r', name: 'outbound.80', virtualHosts: [virtualHost('web', 80, 'shop/web|80|0')] },
       },
     ],
-    deniedTcp: [{ port: 5432, addresses: ['fd00::2'] }],
+    closedTcp: [{ reason: 'not-allowed', port: 5432, addresses: ['fd00::2'] }],
     clusters: [cluster('web', 80)],
   }),
   inbound: inboundView({

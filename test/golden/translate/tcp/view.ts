@@ -32,7 +32,7 @@ export const view = {
         ],
       },
     ],
-    deniedTcp: [{ port: 3306, addresses: ['10.0.0.7'] }],
+    closedTcp: [{ reason: 'not-allowed', port: 3306, addresses: ['10.0.0.7'] }],
     clusters: [
       cluster('mysql', 3306, { protocol: 'tcp-server-first' }),
       cluster('queue-a', 5672, { protocol: 'tcp' }),
