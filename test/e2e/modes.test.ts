@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { eventually } from '#test/support/eventually.ts';
 import { type HeldConnection, holdConnection } from './support/held-connection.ts';
-import { lab, type LoadReport } from './support/lab.ts';
+import { lab } from './support/lab.ts';
+import { answersLike, type LoadReport } from './support/load-report.ts';
 import {
   allProtocolsServer,
   httpRouteGroup,
@@ -14,7 +15,7 @@ import {
   trafficTarget,
   workload,
 } from './support/manifests.ts';
-import { answersLike, assertNoneLost, type SteadyLoad, steadyLoad } from './support/steady-load.ts';
+import { type SteadyLoad, steadyLoad } from './support/steady-load.ts';
 
 const NS = 'modes';
 const OUTSIDE = 'modes-outside';
@@ -70,10 +71,17 @@ describe('modes and policies that change under load', () => {
     await lab.kubectl(['delete', 'namespace', NS, OUTSIDE, '--wait=false']);
   });
 
-  async function load(client: string, url: string, ns = NS): Promise<SteadyLoad> {
-    const started = await steadyLoad(ns, client, url);
-    loads.push(started);
-    return started;
+  /** Of one that is allowed to call all the while. */
+  const load = (client: string, url: string): Promise<SteadyLoad> => started(steadyLoad(NS, client, url));
+
+  /** Of one whom a policy refuses, at one time at least. */
+  const refusedLoad = (client: string, url: string, ns = NS): Promise<SteadyLoad> =>
+    started(steadyLoad(ns, client, url, { mayBeRefused: true }));
+
+  async function started(starting: Promise<SteadyLoad>): Promise<SteadyLoad> {
+    const load = await starting;
+    loads.push(load);
+    return load;
   }
 
   async function hold(client: string, host: string): Promise<HeldConnection> {
@@ -86,9 +94,9 @@ describe('modes and policies that change under load', () => {
     const [friendHttp, friendTcp, strangerHttp, strangerTcp, naked] = [
       await load('friend', `${HTTP}/hello`),
       await load('friend', TCP),
-      await load('stranger', `${HTTP}/hello`),
-      await load('stranger', TCP),
-      await load('naked', `http://server.${NS}:8080/hello`, OUTSIDE),
+      await refusedLoad('stranger', `${HTTP}/hello`),
+      await refusedLoad('stranger', TCP),
+      await refusedLoad('naked', `http://server.${NS}:8080/hello`, OUTSIDE),
     ];
     const established = await hold('stranger', 'server');
     const changedAt = Date.now();
@@ -97,8 +105,8 @@ describe('modes and policies that change under load', () => {
     assert.equal(strangerHttp.report().connections, strangerHttp.workers, 'on the connections that it had before');
     await obeyed('the stranger’s connections', strangerTcp, { changedAt, old: 'answered', now: REFUSED });
     await drained('the stranger’s established connection', established, changedAt);
-    assertNoneLost(friendHttp);
-    assertNoneLost(friendTcp);
+    await friendHttp.assertNoneLost();
+    await friendTcp.assertNoneLost();
     assertNeverAnswered(naked.report());
   });
 
@@ -110,11 +118,11 @@ describe('modes and policies that change under load', () => {
     );
     const [allowed, changing, denied, stranger, tcp, otherTcp] = [
       await load('friend', `${HTTP}/hello`),
-      await load('friend', `${HTTP}/changing`),
-      await load('friend', `${HTTP}/secret`),
-      await load('stranger', `${HTTP}/hello`),
+      await refusedLoad('friend', `${HTTP}/changing`),
+      await refusedLoad('friend', `${HTTP}/secret`),
+      await refusedLoad('stranger', `${HTTP}/hello`),
       await load('friend', TCP),
-      await load('friend', 'tcp://other:7000'),
+      await refusedLoad('friend', 'tcp://other:7000'),
     ];
     const [unchanged, changed] = [await hold('friend', 'server'), await hold('friend', 'other')];
     const changedAt = Date.now();
@@ -132,8 +140,8 @@ describe('modes and policies that change under load', () => {
       now: REFUSED,
     });
     await drained('the established connection to that service', changed, changedAt);
-    assertNoneLost(allowed);
-    assertNoneLost(tcp);
+    await allowed.assertNoneLost();
+    await tcp.assertNoneLost();
     assertNeverAnswered(denied.report());
     assertNeverAnswered(stranger.report());
     await unchanged.carriesWords();
@@ -143,17 +151,17 @@ describe('modes and policies that change under load', () => {
     const [friendHttp, friendTcp, strangerHttp, strangerTcp, naked] = [
       await load('friend', `${HTTP}/hello`),
       await load('friend', TCP),
-      await load('stranger', `${HTTP}/hello`),
-      await load('stranger', TCP),
-      await load('naked', `http://server.${NS}:8080/hello`, OUTSIDE),
+      await refusedLoad('stranger', `${HTTP}/hello`),
+      await refusedLoad('stranger', TCP),
+      await refusedLoad('naked', `http://server.${NS}:8080/hello`, OUTSIDE),
     ];
     const changedAt = Date.now();
     await lab.setPermissive(true);
     await obeyed('the stranger’s requests', strangerHttp, { changedAt, old: '403', now: '200 server' });
     assert.equal(strangerHttp.report().connections, strangerHttp.workers, 'on the connections that it had before');
     await obeyed('the stranger’s connections', strangerTcp, { changedAt, old: REFUSED, now: 'answered server' });
-    assertNoneLost(friendHttp);
-    assertNoneLost(friendTcp);
+    await friendHttp.assertNoneLost();
+    await friendTcp.assertNoneLost();
     assertNeverAnswered(naked.report());
   });
 });

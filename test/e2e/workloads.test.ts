@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { eventually } from '#test/support/eventually.ts';
 import { holdConnection } from './support/held-connection.ts';
-import { lab, type LoadReport } from './support/lab.ts';
+import { lab } from './support/lab.ts';
+import type { LoadReport } from './support/load-report.ts';
 import {
   httpRouteGroup,
   namespace,

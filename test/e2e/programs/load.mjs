@@ -1,17 +1,20 @@
 // A bounded load: `workers` loops that call `url` until `seconds` have passed, or stdin has ended where `untilEnd` is set.
 // The one argument is JSON. http://… : requests with `method` on kept-alive connections. tcp://host:port : for each word that is
 // echoed a new connection. Prints one JSON line at the end (and on SIGTERM; with `untilEnd` every quarter of a second too): how many
-// were sent, how each was answered, by whom, when first and last, and what failed.
+// were sent, how each was answered, by whom, when first and last, what failed, how long the longest took or waits, and what ended it.
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 
 const options = JSON.parse(process.argv[2]);
 const { url, method = 'GET', seconds = 10, workers = 4, pauseMs = 5, untilEnd = false } = options;
 const agent = new Agent({ keepAlive: true, maxSockets: workers });
-const end = Date.now() + seconds * 1000;
-const report = { sent: 0, connections: 0, statuses: {}, errors: {}, answers: {}, failures: [] };
+const began = Date.now();
+const end = began + seconds * 1000;
+const report = { sent: 0, connections: 0, statuses: {}, errors: {}, answers: {}, failures: [], longestMs: 0, began };
 const known = new WeakSet();
-let ended = false;
+/** When each call that is unanswered yet was made, by its worker. */
+const waiting = new Map();
+let inputEnded = false;
 
 /** `who` is the answering pod, or the reason of a refusal. */
 function note(counts, key, who) {
@@ -74,26 +77,40 @@ function callTcp() {
   });
 }
 
-const tell = () => console.log(JSON.stringify({ load: report }));
+function tell() {
+  report.at = Date.now();
+  for (const since of waiting.values()) tookSince(since);
+  console.log(JSON.stringify({ load: report }));
+}
 
-function finish() {
+function tookSince(since) {
+  report.longestMs = Math.max(report.longestMs, Math.round(performance.now() - since));
+}
+
+/** By `limit`, `input` or `signal`. */
+function finish(by) {
+  report.ended = by;
   tell();
   process.exit(0);
 }
-process.on('SIGTERM', finish);
+process.on('SIGTERM', () => finish('signal'));
 if (untilEnd) {
-  process.stdin.on('end', () => (ended = true)).resume();
+  process.stdin.on('end', () => (inputEnded = true)).resume();
   setInterval(tell, 250);
 }
 
 const call = url.startsWith('tcp:') ? callTcp : callHttp;
 await Promise.all(
-  Array.from({ length: workers }, async () => {
-    while (Date.now() < end && !ended) {
+  Array.from({ length: workers }, async (_, worker) => {
+    while (Date.now() < end && !inputEnded) {
+      const since = performance.now();
+      waiting.set(worker, since);
       report.sent += 1;
       await call();
+      waiting.delete(worker);
+      tookSince(since);
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }),
 );
-finish();
+finish(inputEnded ? 'input' : 'limit');

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { ImageRecipe } from '#test/cluster/images.ts';
 import { clusterFor } from '#test/cluster/target.ts';
 import { eventually } from '#test/support/eventually.ts';
+import { loadCommand, type LoadOptions, type LoadReport, readReport } from './load-report.ts';
 import { oneOffPod } from './manifests.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
@@ -28,31 +29,6 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-}
-
-export interface LoadReport {
-  readonly sent: number;
-  /** HTTP connections that were opened. */
-  readonly connections: number;
-  /** How many by HTTP status, or `answered` for TCP. */
-  readonly statuses: Readonly<Record<string, number>>;
-  readonly errors: Readonly<Record<string, number>>;
-  /** The same by `<status> <pod>`, `<status> <x-osm-denied>` and error; times in milliseconds since the epoch. */
-  readonly answers: Readonly<Record<string, Seen>>;
-  readonly failures: readonly unknown[];
-}
-
-export interface Seen {
-  readonly count: number;
-  readonly first: number;
-  readonly last: number;
-}
-
-export interface LoadOptions {
-  readonly method: string;
-  readonly seconds: number;
-  readonly workers: number;
-  readonly pauseMs: number;
 }
 
 async function run(args: readonly string[], options: { input?: string } = {}): Promise<Result> {
@@ -209,17 +185,6 @@ async function loadPod(
       return readReport(await kubectl(['logs', '-n', namespace, name, '-c', 'app']));
     },
   };
-}
-
-export function loadCommand(url: string, options: LoadOptions & { readonly untilEnd?: boolean }): string[] {
-  return ['node', '/programs/load.mjs', JSON.stringify({ url, ...options })];
-}
-
-/** The newest report in a load's output. */
-export function readReport(output: string): LoadReport {
-  const line = output.split('\n').findLast((text) => text.startsWith('{"load"') && text.endsWith('}}'));
-  if (line === undefined) throw new Error(`the load ended without a report:\n${output}`);
-  return (JSON.parse(line) as { load: LoadReport }).load;
 }
 
 /**
