@@ -22,6 +22,7 @@ import {
   type Sight,
   watchPeers,
 } from './support/peers.ts';
+import { type Updates, updatesOf, updatesSince } from './support/sidecar-stats.ts';
 import { assertSteadyUntilEnd, type SteadyLoad, steadyLoad } from './support/steady-load.ts';
 
 const NS = 'certificates';
@@ -166,8 +167,9 @@ describe('certificates under constant load', () => {
     await lab.kubectl(['delete', 'meshrootcertificate', '-n', 'osm-system', 'former']);
   });
 
-  it('another trust domain is known first, then certified, and the former one is left', async () => {
+  it('another trust domain is known first, then certified, and the former one is left: by two secrets of each sidecar alone', async () => {
     assert.notEqual(await refusedBy(peers[0]!, moved), undefined, 'nobody trusts that domain yet');
+    const before = await updates();
     const began = Date.now();
     await apply(rootCertificate('moved', moved, 'passive'));
     await accepted(moved, true);
@@ -178,6 +180,12 @@ describe('certificates under constant load', () => {
     await apply(rootCertificate('next', next, 'inactive'));
     await accepted(next, false, NARROWED_MS);
     await accepted(moved, true);
+    for (const [index, now] of (await updates()).entries()) {
+      const { workload, roots, ...others } = updatesSince(before[index]!, now);
+      console.log(`      ${peers[index]!.name} took workload ${workload} times, roots ${roots} times`);
+      assert.deepEqual(others, { cds: 0, lds: 0, rds: 0 }, 'two secrets change, and nothing else');
+      assert.ok(workload > 0 && roots > 0, `workload ${workload}, roots ${roots}`);
+    }
   });
 
   it('all MeshRootCertificates gone in one step, and every replica replaced in its middle: the built-in root signs again', async () => {
@@ -219,6 +227,7 @@ describe('certificates under constant load', () => {
     assert.ok(least >= LEAST_LEFT_MS, describeSights(watch.sights));
   });
 
+  const updates = (): Promise<Updates[]> => Promise.all(peers.map(({ name }) => updatesOf(NS, name)));
   const apply = (...objects: object[]): Promise<void> => lab.apply(objects);
   const seenSince = (time: number): Sight[] => watch.sights.filter(({ at }) => at >= time);
   const isBy = ({ root, uri }: Sight, by: Signer): boolean =>
