@@ -40,7 +40,8 @@ function mesh(objects: MeshObjects, otherReplicasMs = 1) {
     zoneOf: () => '',
     requestRevision: () => undefined,
     serversFirstMs: 2000,
-    leavingMs: 30,
+    // Long enough to look at what is kept on a machine that is busy, too.
+    leavingMs: 500,
     otherReplicasMs,
   });
   return { distribution, pods, log, translated, made, connect: (of: PodObject) => connect(distribution, of, log) };
