@@ -187,7 +187,7 @@ describe('crds on a real API server', function () {
     );
     assert.deepEqual(
       table.columnDefinitions.map((column) => column.name),
-      ['Name', 'Ready', 'Reason', 'Version', 'Age'],
+      ['Name', 'Ready', 'Reason', 'Version', 'Age', 'Message'],
     );
     assert.deepEqual(table.rows[0]?.cells.slice(0, 4), ['osm-mesh-config', 'False', 'RollingOut', '2.0.0']);
   });
